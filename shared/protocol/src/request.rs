@@ -1,0 +1,89 @@
+//! What the relay asks for in the first frame of a stream.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::SessionId;
+use crate::inventory::WatchScope;
+use crate::target::PodTarget;
+use crate::terminal::TerminalSize;
+
+/// First message on every stream that the relay opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Start a session's process and speak [`crate::session`] on this stream.
+    Open(Open),
+    /// Take over a session that the agent holds and speak [`crate::session`] on this stream.
+    Attach(Attach),
+    /// Kill what an earlier life of an agent left behind; answered by one [`ReapReply`].
+    Reap(Reap),
+    /// Watch the inventory: a snapshot, then changes, for as long as the stream lives.
+    Watch(WatchScope),
+}
+
+/// What to start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Program {
+    /// The best interactive shell that the container has: bash, then ash, then sh.
+    Shell,
+    /// Exactly these words, the first being the program; never empty.
+    Command(Vec<String>),
+}
+
+/// Starts a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// The session's id; also the marker by which its processes are found again.
+    pub session: SessionId,
+    /// Where.
+    pub target: PodTarget,
+    /// What.
+    pub program: Program,
+    /// The terminal's size when the process starts.
+    pub size: TerminalSize,
+    /// Output may be sent up to this offset.
+    pub credit: u64,
+    /// How long the agent keeps the session while no relay is attached.
+    pub grace: Duration,
+    /// What becomes of processes that outlive the person's own exit.
+    pub after_exit: AfterExit,
+}
+
+/// What becomes of processes that were detached on purpose (`nohup`, `setsid`, tmux) when the person exits the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AfterExit {
+    /// They stay, as with kubectl.
+    Leave,
+    /// They are ended like everything else of the session.
+    EndAll,
+}
+
+/// Takes over a session after a reconnect of either side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    /// The session.
+    pub session: SessionId,
+    /// The relay has recorded every output byte below this offset; sending goes on from here.
+    pub have_offset: u64,
+    /// Output may be sent up to this offset.
+    pub credit: u64,
+}
+
+/// Kills the processes of a session that no agent holds any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reap {
+    /// The session whose marker its processes carry.
+    pub session: SessionId,
+    /// Where they ran; the container is always named.
+    pub target: PodTarget,
+    /// The process session (`/proc/PID/stat` field 6) of the exec, where it was reported.
+    pub process: Option<u32>,
+}
+
+/// What a reaping found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReapReply {
+    /// What is left.
+    pub cleanup: crate::session::Cleanup,
+}
