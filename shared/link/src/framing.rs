@@ -1,0 +1,121 @@
+//! Frames over any byte stream.
+
+use std::io;
+
+use bytes::BytesMut;
+use podlatch_protocol::frame::{self, Frame, OversizedFrame};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Read in one go at most; a frame may need several reads.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A frame could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The peer announced a frame that is too large.
+    #[error(transparent)]
+    Oversized(#[from] OversizedFrame),
+    /// The stream ended within a frame.
+    #[error("the stream ended in the middle of a frame")]
+    Truncated,
+    /// The stream failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Reads frames.
+#[derive(Debug)]
+pub struct FrameReader<R> {
+    stream: R,
+    buffer: BytesMut,
+}
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    /// Reads frames from `stream`. Holds no buffer until there is something to read.
+    pub fn new(stream: R) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    /// The next frame, or `None` at the stream's proper end. Cancel safe: what was read stays in the reader.
+    pub async fn next(&mut self) -> Result<Option<Frame>, ReadError> {
+        loop {
+            if let Some(frame) = frame::take(&mut self.buffer)? {
+                return Ok(Some(frame));
+            }
+            self.buffer.reserve(READ_BYTES);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return if self.buffer.is_empty() { Ok(None) } else { Err(ReadError::Truncated) };
+            }
+        }
+    }
+
+    /// The stream, for its own operations.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.stream
+    }
+}
+
+/// Writes frames through a buffer, so that several go out in one write.
+#[derive(Debug)]
+pub struct FrameWriter<W> {
+    stream: W,
+    buffer: BytesMut,
+}
+
+impl<W: AsyncWrite + Unpin> FrameWriter<W> {
+    /// Writes frames to `stream`.
+    pub fn new(stream: W) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    /// Where the protocol's `put` functions append. Nothing is sent before [`Self::flush`].
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// Sends what is buffered. Cancel safe: what was not yet written stays buffered.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        while !self.buffer.is_empty() {
+            self.stream.write_buf(&mut self.buffer).await?;
+        }
+        // Idle streams hold no buffer: there are thousands of them.
+        if self.buffer.capacity() > READ_BYTES {
+            self.buffer = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// The stream, for its own operations.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.stream
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use podlatch_protocol::frame::FrameKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_arrive_whole_through_a_one_byte_pipe() {
+        let (near, far) = tokio::io::duplex(1);
+        let mut writer = FrameWriter::new(near);
+        frame::put(writer.buffer(), FrameKind::RECORDED, &[1; 8]);
+        frame::put(writer.buffer(), FrameKind(0xfeed), b"");
+        let send = tokio::spawn(async move { writer.flush().await });
+        let mut reader = FrameReader::new(far);
+        assert_eq!(reader.next().await.expect("whole").expect("there").body.len(), 8);
+        assert_eq!(reader.next().await.expect("whole").expect("there").kind, FrameKind(0xfeed));
+        send.await.expect("joins").expect("sends");
+        assert!(reader.next().await.expect("clean end").is_none());
+    }
+
+    #[tokio::test]
+    async fn an_end_within_a_frame_is_an_error() {
+        let (mut near, far) = tokio::io::duplex(64);
+        near.write_all(&[0, 1, 0, 0, 0, 9, 1]).await.expect("writes");
+        drop(near);
+        assert!(matches!(FrameReader::new(far).next().await, Err(ReadError::Truncated)));
+    }
+}
