@@ -38,7 +38,9 @@ make_venv() {
 
 # The wheel's binaries run on Linux on x86_64 only; elsewhere the machine's own have to do.
 link_from_path() { # name
-    ln -sf "$(command -v "$1" || fail "put $1 into PATH: the packaged one is for Linux on x86_64")" "$tools/$1"
+    local found
+    found=$(command -v "$1") || fail "put $1 into PATH: the packaged one is for Linux on x86_64"
+    ln -sf "$found" "$tools/$1"
 }
 
 fetch_binaries() {
