@@ -81,9 +81,8 @@ cat "$data/cluster.log"
 
 start relay "$bin/podlatch-relay" serve --data "$data/relay" \
     --http-listen "${PODLATCH_DEMO_HTTP:-127.0.0.1:0}" --tunnel-listen 127.0.0.1:0
-ready=$(line_of relay ready)
-url=$(sed 's/.* http=\([^ ]*\).*/\1/' <<<"$ready")
-tunnel=$(sed 's/.* tunnel=\([^ ]*\).*/\1/' <<<"$ready")
+read -r _ url tunnel < <(line_of relay ready)
+url=${url#http=} tunnel=${tunnel#tunnel=}
 
 admin() {
     "$bin/podlatch-relay" admin "$@" --data "$data/relay" --public-url "$url" --tunnel-address "$tunnel" 2>"$data/admin.log" ||
