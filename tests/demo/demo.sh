@@ -29,7 +29,7 @@ show_log_and_fail() { # name sentence
 # Waits for a line that begins with a word on a program's standard output, and prints the line.
 line_of() { # name word
     local deadline=$((SECONDS + 60))
-    until grep -m1 "^$2 " "$data/$1.out"; do
+    until grep -m1 "^$2 " "$data/$1.out" 2>/dev/null; do
         is_running "$1" || show_log_and_fail "$1" "The $1 has ended."
         [ $SECONDS -lt $deadline ] || show_log_and_fail "$1" "The $1 does not start."
         sleep 0.1
