@@ -5,20 +5,26 @@ mod targets;
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-type Target = fn(&[u8]);
+/// A fuzz target and its corpus.
+struct Target {
+    run: fn(&[u8]),
+    corpus: Vec<Vec<u8>>,
+}
 
-/// The fuzz targets by the names of their corpora.
-const TARGETS: [(&str, Target); 3] = [
-    ("frame", targets::frame),
-    ("session_messages", targets::session_messages),
-    ("control_messages", targets::control_messages),
-];
+static TARGETS: LazyLock<[Target; 3]> = LazyLock::new(|| {
+    [
+        Target { run: targets::frame, corpus: read_corpus("frame") },
+        Target { run: targets::session_messages, corpus: read_corpus("session_messages") },
+        Target { run: targets::control_messages, corpus: read_corpus("control_messages") },
+    ]
+});
 
-fn corpus(name: &str) -> Vec<Vec<u8>> {
+fn read_corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
     let entries = fs::read_dir(folder).expect("the corpus is committed");
     entries.map(|entry| fs::read(entry.expect("can be listed").path()).expect("can be read")).collect()
@@ -26,11 +32,10 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn the_corpus_passes() {
-    for (name, target) in TARGETS {
-        let inputs = corpus(name);
-        assert!(inputs.len() >= 10, "{name} has {} inputs", inputs.len());
-        for bytes in &inputs {
-            target(bytes);
+    for target in &*TARGETS {
+        assert!(target.corpus.len() >= 10, "the corpus is there");
+        for bytes in &target.corpus {
+            (target.run)(bytes);
         }
     }
 }
@@ -40,8 +45,8 @@ proptest! {
 
     #[test]
     fn any_bytes_pass(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        for (_, target) in TARGETS {
-            target(&bytes);
+        for target in &*TARGETS {
+            (target.run)(&bytes);
         }
     }
 }
@@ -55,15 +60,14 @@ proptest! {
         changes in prop::collection::vec((any::<Index>(), any::<u8>()), 0..4),
         length: Index,
     ) {
-        for (name, target) in TARGETS {
-            let inputs = corpus(name);
-            let mut bytes = which.get(&inputs).clone();
+        for target in &*TARGETS {
+            let mut bytes = which.get(&target.corpus).clone();
             for (place, value) in &changes {
                 let place = place.index(bytes.len());
                 bytes[place] = *value;
             }
             bytes.truncate(length.index(bytes.len() + 1));
-            target(&bytes);
+            (target.run)(&bytes);
         }
     }
 }
