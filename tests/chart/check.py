@@ -174,6 +174,9 @@ def check_deployment(name: str, values: dict, deployment: dict) -> None:
     expect(environment.get("PODLATCH_NAMESPACES", "") == ",".join(values.get("namespaces", [])), f"{name}: another guard")
     expect("PODLATCH_JOIN_TOKEN" not in environment, f"{name}: the token stands in the pod's specification")
     expect(("PODLATCH_JOIN_TOKEN_FILE" in environment) == ("joinToken" in values), f"{name}: the token is not mounted")
+    known = (ROOT / "agent" / "src" / "config.rs").read_text()
+    for variable in environment:
+        expect(f'env = "{variable}"' in known, f"{name}: the agent knows no {variable}")
     digest = values.get("image", {}).get("digest")
     expect(not digest or container["image"].endswith(f"@{digest}"), f"{name}: the digest is not used")
 
