@@ -91,8 +91,10 @@ impl Agent {
         let client = kubernetes::client(args.common.kubeconfig.as_deref()).await?;
         let enrolment =
             Enrolment { relay: args.common.relay.clone(), pin: args.common.ca_pin, token: args.join_token()? };
-        let inventory = Inventory::new(client.clone(), args.common.guard());
-        let services = Services { sessions: Sessions::default(), inventory };
+        let guard = args.common.guard();
+        let max_sessions = usize::try_from(args.max_sessions).unwrap_or(usize::MAX);
+        let sessions = Sessions::new(client.clone(), guard.clone(), max_sessions, TaskTracker::new());
+        let services = Services { sessions, inventory: Inventory::new(client.clone(), guard) };
         let store = identity_store(&args.common.identity, &client);
         Ok(Self { client, store, enrolment, services, status })
     }
@@ -156,7 +158,11 @@ async fn drain(sessions: &Sessions, lifecycle: &Lifecycle, drain_timeout: Durati
         () = tokio::time::sleep(drain_timeout) => {}
         () = lifecycle.hurry.cancelled() => {}
     }
-    if timeout(SESSION_END, sessions.shutdown(EndCause::AgentShutdown)).await.is_err() {
+    let ended = async {
+        sessions.end_all(EndCause::AgentShutdown).await;
+        sessions.idle().await;
+    };
+    if timeout(SESSION_END, ended).await.is_err() {
         tracing::error!("not every session could be ended; their processes may still run");
     }
 }

@@ -96,7 +96,6 @@ pub struct Orders {
 }
 
 /// The tunnel, with everything that it owns.
-#[derive(Debug)]
 pub struct Tunnel {
     settings: Settings,
     identity: Identity,

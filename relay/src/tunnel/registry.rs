@@ -15,7 +15,7 @@ use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::id::{AgentId, AgentInstanceId, ClusterId, OrganisationId, SessionId};
 use podlatch_protocol::request::Request;
 use quinn::{RecvStream, SendStream};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -24,8 +24,11 @@ use crate::pki::AgentIdentity;
 /// How long an agent may take to accept a stream and its request.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// Events that a slow subscriber may be behind before it has to look at [`Agents::all`] again.
+/// Events that the slowest subscriber may be behind before it is told anew who is connected.
 const EVENT_BACKLOG: usize = 1_024;
+
+/// Events that wait for one subscriber besides.
+const SUBSCRIBER_BACKLOG: usize = 16;
 
 /// The connected agents. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,7 +41,7 @@ struct Shared {
     table: Mutex<BTreeMap<AgentId, AgentHandle>>,
     events: broadcast::Sender<AgentEvent>,
     next_connection: AtomicU64,
-    streams: TaskTracker,
+    tasks: TaskTracker,
 }
 
 /// Names one connection of an agent; never used again while the relay runs.
@@ -50,31 +53,22 @@ pub struct ConnectionId(u64);
 pub enum AgentEvent {
     /// It is connected; an older connection of it was replaced.
     Connected {
-        /// How to reach it, and what it said.
+        /// How to reach it.
         handle: AgentHandle,
+        /// What it said.
+        hello: Hello,
     },
     /// Nothing was heard of it for a while.
     Silent {
         /// Which agent.
         agent: AgentId,
-        /// On which connection.
-        connection: ConnectionId,
     },
     /// It answers again.
     Answering {
         /// Which agent.
         agent: AgentId,
-        /// On which connection.
-        connection: ConnectionId,
     },
-    /// It takes no new sessions any more.
-    Draining {
-        /// Which agent.
-        agent: AgentId,
-        /// On which connection.
-        connection: ConnectionId,
-    },
-    /// This connection of it is over.
+    /// This connection of it is over; a newer one may have replaced it before.
     Disconnected {
         /// Which agent.
         agent: AgentId,
@@ -129,7 +123,7 @@ impl Default for Agents {
                 table: Mutex::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 next_connection: AtomicU64::new(1),
-                streams: TaskTracker::new(),
+                tasks: TaskTracker::new(),
             }),
         }
     }
@@ -164,9 +158,46 @@ impl Agents {
         self.pick(cluster).is_some_and(|agent| agent.state() != AgentState::Silent)
     }
 
-    /// What happens from now on. A subscriber that is told it lagged looks at [`Self::all`] and goes on.
-    pub fn subscribe(&self) -> broadcast::Receiver<AgentEvent> {
-        self.shared.events.subscribe()
+    /// Who is connected, and what happens from now on. A subscriber that falls far behind is told again who is connected.
+    pub fn subscribe(&self) -> mpsc::Receiver<AgentEvent> {
+        let (sender, receiver) = mpsc::channel(SUBSCRIBER_BACKLOG);
+        let (events, connected) = self.snapshot();
+        self.shared.tasks.spawn(self.clone().forward(events, connected, sender));
+        receiver
+    }
+
+    async fn forward(
+        self,
+        mut events: broadcast::Receiver<AgentEvent>,
+        mut connected: Vec<AgentHandle>,
+        sender: mpsc::Sender<AgentEvent>,
+    ) {
+        loop {
+            for handle in connected.drain(..) {
+                if sender.send(handle.connected()).await.is_err() {
+                    return;
+                }
+            }
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = sender.closed() => return,
+            };
+            match event {
+                Ok(event) => {
+                    if sender.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => (events, connected) = self.snapshot(),
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Under one lock, so that no event is in both or in neither.
+    fn snapshot(&self) -> (broadcast::Receiver<AgentEvent>, Vec<AgentHandle>) {
+        let table = self.table();
+        (self.shared.events.subscribe(), table.values().cloned().collect())
     }
 
     /// Disconnects an agent whose right was withdrawn.
@@ -189,7 +220,7 @@ impl Agents {
                 silent: AtomicBool::new(false),
                 draining: AtomicBool::new(false),
                 open_streams: AtomicUsize::new(0),
-                streams: self.shared.streams.clone(),
+                tasks: self.shared.tasks.clone(),
             }),
         };
         let mut table = self.table();
@@ -197,7 +228,7 @@ impl Agents {
             tracing::info!(agent.id = %handle.agent(), "a newer connection replaces an older one");
             Disconnect::Replaced.close(&older.inner.connection);
         }
-        self.shared.send(AgentEvent::Connected { handle: handle.clone() });
+        self.shared.send(handle.connected());
         drop(table);
         Registration { agents: self.clone(), handle }
     }
@@ -236,26 +267,31 @@ impl Registration {
 
     pub(super) fn silent(&self) {
         self.handle.inner.silent.store(true, Ordering::Relaxed);
-        let (agent, connection) = self.handle.key();
-        self.agents.shared.send(AgentEvent::Silent { agent, connection });
+        self.tell(AgentEvent::Silent { agent: self.handle.agent() });
     }
 
     pub(super) fn answering(&self) {
         self.handle.inner.silent.store(false, Ordering::Relaxed);
-        let (agent, connection) = self.handle.key();
-        self.agents.shared.send(AgentEvent::Answering { agent, connection });
+        self.tell(AgentEvent::Answering { agent: self.handle.agent() });
     }
 
     pub(super) fn draining(&self) {
         self.handle.inner.draining.store(true, Ordering::Relaxed);
-        let (agent, connection) = self.handle.key();
-        self.agents.shared.send(AgentEvent::Draining { agent, connection });
+    }
+
+    /// A connection that was replaced says nothing about its agent any more.
+    fn tell(&self, event: AgentEvent) {
+        let table = self.agents.table();
+        if table.get(&self.handle.agent()).is_some_and(|current| current.connection_id() == self.handle.connection_id())
+        {
+            self.agents.shared.send(event);
+        }
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let (agent, connection) = self.handle.key();
+        let (agent, connection) = (self.handle.agent(), self.handle.connection_id());
         let mut table = self.agents.table();
         if table.get(&agent).is_some_and(|current| current.connection_id() == connection) {
             table.remove(&agent);
@@ -279,7 +315,7 @@ struct Inner {
     silent: AtomicBool,
     draining: AtomicBool,
     open_streams: AtomicUsize,
-    streams: TaskTracker,
+    tasks: TaskTracker,
 }
 
 impl AgentHandle {
@@ -339,6 +375,11 @@ impl AgentHandle {
         self.inner.connection.rtt()
     }
 
+    /// Whether the connection is not known to be over.
+    pub fn is_connected(&self) -> bool {
+        self.inner.connection.close_reason().is_none()
+    }
+
     /// Returns when the connection is over. Cancel safe.
     pub async fn closed(&self) {
         self.inner.connection.closed().await;
@@ -369,13 +410,13 @@ impl AgentHandle {
     fn count(&self, send: &SendStream) {
         let (stopped, inner) = (send.stopped(), Arc::clone(&self.inner));
         inner.open_streams.fetch_add(1, Ordering::Relaxed);
-        self.inner.streams.spawn(async move {
+        self.inner.tasks.spawn(async move {
             let _ = stopped.await;
             inner.open_streams.fetch_sub(1, Ordering::Relaxed);
         });
     }
 
-    fn key(&self) -> (AgentId, ConnectionId) {
-        (self.agent(), self.connection_id())
+    fn connected(&self) -> AgentEvent {
+        AgentEvent::Connected { handle: self.clone(), hello: self.inner.hello.clone() }
     }
 }
