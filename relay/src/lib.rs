@@ -4,4 +4,6 @@ pub mod auth;
 pub mod clock;
 pub mod domain;
 pub mod entropy;
+pub mod pki;
 pub mod store;
+pub mod tunnel;
