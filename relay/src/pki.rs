@@ -59,11 +59,7 @@ pub struct Lifetimes {
 
 impl Default for Lifetimes {
     fn default() -> Self {
-        Self {
-            agent: Duration::from_hours(24),
-            relay: Duration::from_hours(24 * 7),
-            backdate: Duration::from_mins(5),
-        }
+        Self { agent: Duration::from_hours(24), relay: Duration::from_hours(24 * 7), backdate: Duration::from_mins(5) }
     }
 }
 
@@ -368,8 +364,7 @@ fn load_or_create_certificate(
         create_once(path, ca_certificate(key, now)?.pem().as_bytes())?;
     }
     let text = fs::read(path).map_err(file_error(path, "read"))?;
-    CertificateDer::from_pem_slice(&text)
-        .map_err(|_| PkiError::Content { path: path.to_owned(), what: "certificate" })
+    CertificateDer::from_pem_slice(&text).map_err(|_| PkiError::Content { path: path.to_owned(), what: "certificate" })
 }
 
 fn ca_certificate(key: &KeyPair, now: UnixMillis) -> Result<rcgen::Certificate, rcgen::Error> {
@@ -506,9 +501,8 @@ mod tests {
         let foreign = SanType::URI(identity(9).uri().try_into().expect("is a URI"));
         let server = SanType::DnsName(RELAY_TLS_NAME.try_into().expect("is a name"));
         let key = p256();
-        let issued = ca
-            .issue_agent_certificate(&request(&key, vec![foreign, server]), identity(1), NOW)
-            .expect("is issued");
+        let issued =
+            ca.issue_agent_certificate(&request(&key, vec![foreign, server]), identity(1), NOW).expect("is issued");
         let parsed = AgentCertificate::parse(&issued.certificate).expect("is an agent's");
         assert_eq!(parsed.identity, identity(1));
         assert_eq!(parsed.public_key, issued.public_key);

@@ -1,7 +1,7 @@
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::request::Program;
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
-use podlatch_relay::domain::session::{SessionEnd, SessionState};
+use podlatch_relay::domain::session::{Session, SessionEnd, SessionState};
 use podlatch_relay::store::{PageRequest, SessionFilter, StateFilter, StoreError};
 
 use super::fixture::{EXPIRY, Fixture, SOON};
@@ -124,9 +124,9 @@ async fn what_is_not_over_is_found_again_after_a_restart(at: Fixture) {
 
     let of_agent =
         at.store.unfinished_sessions_of_agent(actor.organisation, agent.cluster, agent.id).await.expect("lists");
-    assert_eq!(sorted(of_agent.iter().map(|session| session.id())), sorted([opening.id, live.id]));
+    assert_eq!(sorted(of_agent.iter().map(Session::id)), sorted([opening.id, live.id]));
     let everywhere = at.store.unfinished_sessions().await.expect("lists");
-    assert_eq!(sorted(everywhere.iter().map(|session| session.id())), sorted([opening.id, live.id, others.id]));
+    assert_eq!(sorted(everywhere.iter().map(Session::id)), sorted([opening.id, live.id, others.id]));
 }
 
 async fn sessions_are_listed_newest_first_by_whose_where_and_state(at: Fixture) {
@@ -145,7 +145,7 @@ async fn sessions_are_listed_newest_first_by_whose_where_and_state(at: Fixture) 
     let second = list(everything, PageRequest::new(first.next, 3)).await;
     let mut newest_first = sorted(ids.iter().copied());
     newest_first.reverse();
-    let listed: Vec<_> = first.items.iter().chain(&second.items).map(|session| session.id()).collect();
+    let listed: Vec<_> = first.items.iter().chain(&second.items).map(Session::id).collect();
     assert_eq!((listed, second.next), (newest_first, None));
 
     let count = async |filter| list(filter, PageRequest::default()).await.items.len();

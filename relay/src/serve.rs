@@ -1,0 +1,96 @@
+//! `podlatch-relay serve`: puts the parts together, says when it is ready, stops when told to.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, PublicUrl};
+use crate::data_folder::{self, DataFolderLock};
+use crate::entropy::Entropy;
+use crate::http::{self, rate_limit};
+use crate::lifecycle::Lifecycle;
+use crate::store::{DatabaseUrl, Store};
+use crate::tunnel::Agents;
+
+/// A relay that serves.
+#[derive(Debug)]
+pub struct Serving {
+    /// What its parts share.
+    pub app: App,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where tunnels are served.
+    pub tunnel: SocketAddr,
+    _lock: Option<DataFolderLock>,
+    _tunnel_socket: UdpSocket,
+}
+
+/// Starts a relay. When it returns, both listeners are open. Not cancel safe.
+pub async fn start(config: Config) -> anyhow::Result<Serving> {
+    data_folder::create(&config.data)?;
+    // Two relays on one SQLite file would each believe to hold the sessions.
+    let lock = match &config.database {
+        DatabaseUrl::Sqlite(_) => Some(DataFolderLock::take(&config.data)?),
+        DatabaseUrl::Postgres(_) => None,
+    };
+    let store = Store::open(&config.database).await.with_context(|| format!("cannot open {}", config.database))?;
+    store.migrate().await?;
+
+    let listener = TcpListener::bind(config.http_listen)
+        .await
+        .with_context(|| format!("cannot serve HTTP on {}; choose another --http-listen", config.http_listen))?;
+    let http = listener.local_addr()?;
+    let tunnel_socket = UdpSocket::bind(config.tunnel_listen)
+        .with_context(|| format!("cannot serve tunnels on {}; choose another --tunnel-listen", config.tunnel_listen))?;
+    let tunnel = tunnel_socket.local_addr()?;
+
+    let public_url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => PublicUrl::of_listener(http)?,
+    };
+    let app = App {
+        config: Arc::new(config),
+        public_url: Arc::new(public_url),
+        store,
+        clock: Clock::system(),
+        entropy: Entropy::system(),
+        lifecycle: Lifecycle::new(),
+        agents: Agents::default(),
+        sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+    };
+    http::server::spawn(listener, &app);
+    Ok(Serving { app, http, tunnel, _lock: lock, _tunnel_socket: tunnel_socket })
+}
+
+impl Serving {
+    /// The one line that says where the relay is served.
+    pub fn ready_line(&self) -> String {
+        format!("ready http=http://{} tunnel={}", self.http, self.tunnel)
+    }
+
+    /// Serves until SIGTERM or SIGINT, then stops. Not cancel safe.
+    pub async fn until_signal(self) {
+        let life = self.app.lifecycle.clone();
+        let ended = self.ended();
+        tokio::pin!(ended);
+        tokio::select! {
+            () = &mut ended => return,
+            outcome = life.obey_signals() => if let Err(error) = outcome {
+                tracing::error!(%error, "signals cannot be received, so the relay stops");
+                life.drain();
+            }
+        }
+        ended.await;
+    }
+
+    /// Serves until the lifecycle is drained, then stops. Not cancel safe.
+    pub async fn ended(self) {
+        self.app.lifecycle.ended().await;
+        self.app.store.close().await;
+        tracing::info!("stopped");
+    }
+}
