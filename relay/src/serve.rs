@@ -1,6 +1,6 @@
 //! `podlatch-relay serve`: puts the parts together, says when it is ready, stops when told to.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -67,9 +67,9 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
 }
 
 impl Serving {
-    /// The one line that says where the relay is served.
+    /// The one line that says where the relay is served, by addresses that this machine can dial.
     pub fn ready_line(&self) -> String {
-        format!("ready http=http://{} tunnel={}", self.http, self.tunnel)
+        format!("ready http=http://{} tunnel={}", dialable(self.http), dialable(self.tunnel))
     }
 
     /// Serves until SIGTERM or SIGINT, then stops. Not cancel safe.
@@ -93,4 +93,14 @@ impl Serving {
         self.app.store.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// A listener on every address is reached on loopback, among others.
+fn dialable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        specified => specified,
+    };
+    SocketAddr::new(ip, address.port())
 }

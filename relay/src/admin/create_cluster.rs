@@ -1,14 +1,14 @@
 //! `admin create-cluster`: registers a private cluster.
 
+use anyhow::anyhow;
 use clap::Args;
 use podlatch_protocol::id::ClusterId;
 
 use super::join_command::{JoinCommand, issue};
 use super::{Desk, lookup};
-use crate::config::AddressArgs;
 use crate::domain::cluster::ClusterType;
 use crate::domain::name::DisplayName;
-use crate::store::NewCluster;
+use crate::store::{NewCluster, StoreError};
 
 /// The flags.
 #[derive(Debug, Clone, Args)]
@@ -20,9 +20,6 @@ pub struct CreateClusterArgs {
     /// The cluster's name
     #[arg(long, value_name = "NAME")]
     name: DisplayName,
-
-    #[command(flatten)]
-    addresses: AddressArgs,
 }
 
 pub(super) async fn run(desk: &Desk, args: CreateClusterArgs) -> anyhow::Result<JoinCommand> {
@@ -33,6 +30,11 @@ pub(super) async fn run(desk: &Desk, args: CreateClusterArgs) -> anyhow::Result<
         name: args.name,
         cluster_type: ClusterType::Private,
     };
-    let cluster = desk.store.create_cluster(&new, desk.now()).await?;
-    issue(desk, &cluster, &args.addresses).await
+    let cluster = desk.store.create_cluster(&new, desk.now()).await.map_err(|error| match error {
+        StoreError::Taken(_) => {
+            anyhow!("{} has a cluster {}; `admin join-token` prints how to join it", organisation.name, new.name)
+        }
+        other => other.into(),
+    })?;
+    issue(desk, &cluster).await
 }

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::Desk;
 use super::sign_in_link::{SignInLink, issue};
-use crate::config::AddressArgs;
 use crate::domain::name::{DisplayName, Email};
 use crate::store::NewOrganisation;
 
@@ -26,9 +25,6 @@ pub struct CreateOrganisationArgs {
     /// What the owner is called; without it, their address
     #[arg(long, value_name = "NAME")]
     owner_name: Option<DisplayName>,
-
-    #[command(flatten)]
-    addresses: AddressArgs,
 }
 
 /// What was created.
@@ -42,7 +38,7 @@ pub(super) struct Created {
 }
 
 pub(super) async fn run(desk: &Desk, args: CreateOrganisationArgs) -> anyhow::Result<Created> {
-    let public_url = super::public_url(&args.addresses)?;
+    let public_url = desk.public_url()?;
     let owner_name = match args.owner_name {
         Some(name) => name,
         None => args.owner_email.as_str().chars().take(100).collect::<String>().parse()?,

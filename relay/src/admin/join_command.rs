@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Desk;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::UnixMillis;
-use crate::config::{AddressArgs, HostPort};
+use crate::config::HostPort;
 use crate::domain::cluster::Cluster;
 use crate::pki::Ca;
 use crate::store::NewJoinToken;
@@ -36,8 +36,8 @@ pub(super) struct JoinCommand {
 }
 
 /// Makes a token for a cluster, and the commands around it.
-pub(super) async fn issue(desk: &Desk, cluster: &Cluster, addresses: &AddressArgs) -> anyhow::Result<JoinCommand> {
-    let relay = tunnel_address(addresses)?;
+pub(super) async fn issue(desk: &Desk, cluster: &Cluster) -> anyhow::Result<JoinCommand> {
+    let relay = tunnel_address(desk)?;
     let pin = Ca::load_or_create(&desk.data, desk.now()).context("the relay's CA is not usable")?.pin();
     let token = Token::generate(TokenKind::Join, &desk.entropy);
     let expires_at = desk.now().plus(LIFETIME);
@@ -61,10 +61,10 @@ pub(super) async fn issue(desk: &Desk, cluster: &Cluster, addresses: &AddressArg
     })
 }
 
-fn tunnel_address(addresses: &AddressArgs) -> anyhow::Result<HostPort> {
-    match &addresses.tunnel_address {
+fn tunnel_address(desk: &Desk) -> anyhow::Result<HostPort> {
+    match &desk.addresses.tunnel_address {
         Some(address) => Ok(address.clone()),
-        None => HostPort::new(super::public_url(addresses)?.host(), DEFAULT_TUNNEL_PORT)
+        None => HostPort::new(desk.public_url()?.host(), DEFAULT_TUNNEL_PORT)
             .context("say with --tunnel-address what agents dial"),
     }
 }

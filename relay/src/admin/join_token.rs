@@ -4,7 +4,6 @@ use clap::Args;
 
 use super::join_command::{JoinCommand, issue};
 use super::{Desk, lookup};
-use crate::config::AddressArgs;
 
 /// The flags.
 #[derive(Debug, Clone, Args)]
@@ -12,12 +11,9 @@ pub struct JoinTokenArgs {
     /// The cluster, by name or id
     #[arg(long, value_name = "NAME|ID")]
     cluster: String,
-
-    #[command(flatten)]
-    addresses: AddressArgs,
 }
 
 pub(super) async fn run(desk: &Desk, args: JoinTokenArgs) -> anyhow::Result<JoinCommand> {
     let cluster = lookup::cluster(&desk.store, &args.cluster).await?;
-    issue(desk, &cluster, &args.addresses).await
+    issue(desk, &cluster).await
 }

@@ -18,7 +18,7 @@ use clap::{Args, Subcommand};
 
 use self::answer::{Answer, Format};
 use crate::clock::{Clock, UnixMillis};
-use crate::config::{AddressArgs, DataArgs};
+use crate::config::{AddressArgs, DataArgs, PublicUrl};
 use crate::data_folder;
 use crate::entropy::Entropy;
 use crate::store::Store;
@@ -29,6 +29,10 @@ pub struct AdminArgs {
     /// Where the relay keeps what it knows.
     #[command(flatten)]
     pub data: DataArgs,
+
+    /// How people and agents reach the relay.
+    #[command(flatten)]
+    pub addresses: AddressArgs,
 
     /// Print JSON, for scripts
     #[arg(long, env = "PODLATCH_JSON", global = true, value_parser = crate::config::switch(), action = clap::ArgAction::SetTrue)]
@@ -61,6 +65,7 @@ pub enum AdminCommand {
 /// What every admin command works with.
 struct Desk {
     data: PathBuf,
+    addresses: AddressArgs,
     store: Store,
     clock: Clock,
     entropy: Entropy,
@@ -69,6 +74,14 @@ struct Desk {
 impl Desk {
     fn now(&self) -> UnixMillis {
         self.clock.now()
+    }
+
+    /// The address that people open: unless given, the one of a relay that is started without flags.
+    fn public_url(&self) -> anyhow::Result<PublicUrl> {
+        match &self.addresses.public_url {
+            Some(url) => Ok(url.clone()),
+            None => "http://127.0.0.1:8080".parse().context("the default public URL is valid"),
+        }
     }
 
     fn new_id<I>(&self, make: fn(u64, &[u8; 10]) -> I) -> I {
@@ -82,7 +95,13 @@ pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Resul
     let database = args.data.database();
     let store = Store::open(&database).await.with_context(|| format!("cannot open {database}"))?;
     store.migrate().await?;
-    let desk = Desk { data: args.data.data, store, clock: Clock::system(), entropy: Entropy::system() };
+    let desk = Desk {
+        data: args.data.data,
+        addresses: args.addresses,
+        store,
+        clock: Clock::system(),
+        entropy: Entropy::system(),
+    };
     let format = if args.json { Format::Json } else { Format::Text };
     let answer: Box<dyn Answer> = match args.command {
         AdminCommand::CreateOrganisation(args) => Box::new(create_organisation::run(&desk, args).await?),
@@ -94,12 +113,4 @@ pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Resul
     };
     desk.store.close().await;
     answer::print(answer.as_ref(), format, out)
-}
-
-/// The address that people open: the one of a relay that is started without flags, unless given.
-fn public_url(args: &AddressArgs) -> anyhow::Result<crate::config::PublicUrl> {
-    match &args.public_url {
-        Some(url) => Ok(url.clone()),
-        None => "http://127.0.0.1:8080".parse().context("the default public URL is valid"),
-    }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Desk;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::UnixMillis;
-use crate::config::{AddressArgs, PublicUrl};
+use crate::config::PublicUrl;
 use crate::domain::name::Email;
 use crate::domain::organisation::Membership;
 use crate::store::NewSignInLink;
@@ -28,9 +28,6 @@ pub struct SignInLinkArgs {
     /// The organisation, by name or id; needed where the person is in several
     #[arg(long, value_name = "NAME|ID")]
     organisation: Option<String>,
-
-    #[command(flatten)]
-    addresses: AddressArgs,
 }
 
 /// A sign-in link.
@@ -41,7 +38,7 @@ pub(super) struct SignInLink {
 }
 
 pub(super) async fn run(desk: &Desk, args: SignInLinkArgs) -> anyhow::Result<SignInLink> {
-    let public_url = super::public_url(&args.addresses)?;
+    let public_url = desk.public_url()?;
     let mut memberships = desk.store.memberships_of(&args.email).await?;
     if let Some(wanted) = &args.organisation {
         memberships.retain(|membership| {

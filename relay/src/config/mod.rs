@@ -43,12 +43,12 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct DataArgs {
     /// The folder of the embedded database, the relay's own CA and the recordings; made if it is missing
-    #[arg(long, env = "PODLATCH_DATA", default_value = "./.data/relay", value_name = "FOLDER")]
+    #[arg(long, global = true, env = "PODLATCH_DATA", default_value = "./.data/relay", value_name = "FOLDER")]
     pub data: PathBuf,
 
     /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME?sslmode=verify-full; without it a SQLite file in
     /// the data folder
-    #[arg(long, env = "PODLATCH_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, global = true, env = "PODLATCH_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<DatabaseUrl>,
 }
 
@@ -64,12 +64,12 @@ impl DataArgs {
 pub struct AddressArgs {
     /// The address that people open in the browser, as scheme://host[:port]; without it http:// and the address that
     /// HTTP is served on
-    #[arg(long, env = "PODLATCH_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "PODLATCH_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
 
     /// The address that agents dial, as host:port (UDP); printed in join commands. Without it the public URL's host and
     /// the port of the tunnel listener
-    #[arg(long, env = "PODLATCH_TUNNEL_ADDRESS", value_name = "HOST:PORT")]
+    #[arg(long, global = true, env = "PODLATCH_TUNNEL_ADDRESS", value_name = "HOST:PORT")]
     pub tunnel_address: Option<HostPort>,
 }
 

@@ -51,6 +51,7 @@ impl From<&Organisation> for OrganisationBody {
 #[utoipa::path(
     get,
     path = "/me",
+    operation_id = "getMe",
     tag = "login",
     responses((status = 200, body = Me), (status = 401, body = ProblemDocument, content_type = "application/problem+json"))
 )]

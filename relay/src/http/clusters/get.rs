@@ -15,6 +15,7 @@ use crate::http::problem::{Problem, ProblemDocument};
 #[utoipa::path(
     get,
     path = "/clusters/{id}",
+    operation_id = "getCluster",
     tag = "clusters",
     params(("id" = String, Path, description = "The cluster's id")),
     responses(

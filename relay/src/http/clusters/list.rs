@@ -24,6 +24,7 @@ pub struct ClusterPage {
 #[utoipa::path(
     get,
     path = "/clusters",
+    operation_id = "listClusters",
     tag = "clusters",
     params(PageQuery),
     responses(

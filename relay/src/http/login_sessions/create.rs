@@ -45,6 +45,7 @@ pub struct SignedIn {
 #[utoipa::path(
     post,
     path = "/login-sessions",
+    operation_id = "createLoginSession",
     tag = "login",
     request_body = SignInBody,
     responses(

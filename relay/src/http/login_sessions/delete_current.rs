@@ -13,6 +13,7 @@ use crate::http::problem::{Problem, ProblemDocument};
 #[utoipa::path(
     delete,
     path = "/login-sessions/current",
+    operation_id = "deleteCurrentLoginSession",
     tag = "login",
     responses((status = 204), (status = 401, body = ProblemDocument, content_type = "application/problem+json"))
 )]
