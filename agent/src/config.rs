@@ -136,7 +136,11 @@ pub struct RelayAddress {
 
 impl std::fmt::Display for RelayAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -149,7 +153,8 @@ impl FromStr for RelayAddress {
         if bare.is_empty() || bare.contains(['/', '@', ' ']) || (bare.contains(':') && bare == host) {
             bail!("the relay address is written host:port, an IPv6 address in brackets");
         }
-        let port = port.parse().ok().filter(|port| *port != 0).context("the relay's port is a number from 1 to 65535")?;
+        let port =
+            port.parse().ok().filter(|port| *port != 0).context("the relay's port is a number from 1 to 65535")?;
         Ok(Self { host: bare.to_owned(), port })
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use podlatch_link::pin::CaPin;
-use podlatch_protocol::version::RELAY_TLS_NAME;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -97,6 +96,8 @@ mod tests {
         BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, PublicKeyData, SanType,
     };
 
+    use podlatch_protocol::version::RELAY_TLS_NAME;
+
     use super::*;
 
     struct TestCa {
@@ -147,7 +148,10 @@ mod tests {
         for (what, chain) in [
             ("the CA is missing", vec![relay]),
             ("signed by another CA", vec![foreign.clone(), other.certificate.clone()]),
-            ("signed by another CA, the pinned one alongside", vec![foreign, other.certificate, ca.certificate.clone()]),
+            (
+                "signed by another CA, the pinned one alongside",
+                vec![foreign, other.certificate, ca.certificate.clone()],
+            ),
             ("an agent's certificate", vec![agent, ca.certificate.clone()]),
             ("another name", vec![named_otherwise, ca.certificate.clone()]),
             ("the CA itself", vec![ca.certificate.clone(), ca.certificate.clone()]),

@@ -249,6 +249,12 @@ impl Ca {
         Ok(IssuedCertificate { certificate, public_key, expires_at: whole_seconds(expires_at) })
     }
 
+    /// Whether [`Self::issue_agent_certificate`] would take this request.
+    #[expect(clippy::unused_self, reason = "which keys are accepted is the CA's policy")]
+    pub fn check_request(&self, request: &[u8]) -> Result<(), IssueError> {
+        verified_key(request).map(drop)
+    }
+
     /// Derives a secret for `purpose` from the CA's key: the same one in every life of the relay.
     pub fn derived_secret(&self, purpose: &str) -> [u8; 32] {
         let mut hash = Sha256::new();

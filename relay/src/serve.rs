@@ -1,20 +1,23 @@
 //! `podlatch-relay serve`: puts the parts together, says when it is ready, stops when told to.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
 use crate::entropy::Entropy;
 use crate::http::{self, rate_limit};
 use crate::lifecycle::Lifecycle;
+use crate::pki::Ca;
 use crate::store::{DatabaseUrl, Store};
-use crate::tunnel::Agents;
+use crate::tunnel::{self, Agents, Tunnel};
 
 /// A relay that serves.
 #[derive(Debug)]
@@ -25,8 +28,8 @@ pub struct Serving {
     pub http: SocketAddr,
     /// Where tunnels are served.
     pub tunnel: SocketAddr,
+    tunnel_listener: Tunnel,
     _lock: Option<DataFolderLock>,
-    _tunnel_socket: UdpSocket,
 }
 
 /// Starts a relay. When it returns, both listeners are open. Not cancel safe.
@@ -44,26 +47,32 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         .await
         .with_context(|| format!("cannot serve HTTP on {}; choose another --http-listen", config.http_listen))?;
     let http = listener.local_addr()?;
-    let tunnel_socket = UdpSocket::bind(config.tunnel_listen)
-        .with_context(|| format!("cannot serve tunnels on {}; choose another --tunnel-listen", config.tunnel_listen))?;
-    let tunnel = tunnel_socket.local_addr()?;
-
     let public_url = match &config.public_url {
         Some(url) => url.clone(),
         None => PublicUrl::of_listener(http)?,
     };
+    let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
+    let tunnel_context = tunnel::Context {
+        store: store.clone(),
+        ca: Arc::new(load_authority(config.data.clone(), clock.now()).await?),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        tasks: TaskTracker::new(),
+    };
+    let tunnel_listener = Tunnel::start(config.tunnel_listen, tunnel_context, agents.clone())?;
+    let tunnel = tunnel_listener.address()?;
     let app = App {
         config: Arc::new(config),
         public_url: Arc::new(public_url),
         store,
-        clock: Clock::system(),
-        entropy: Entropy::system(),
+        clock,
+        entropy,
         lifecycle: Lifecycle::new(),
-        agents: Agents::default(),
+        agents,
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
     };
     http::server::spawn(listener, &app);
-    Ok(Serving { app, http, tunnel, _lock: lock, _tunnel_socket: tunnel_socket })
+    Ok(Serving { app, http, tunnel, tunnel_listener, _lock: lock })
 }
 
 impl Serving {
@@ -90,9 +99,16 @@ impl Serving {
     /// Serves until the lifecycle is drained, then stops. Not cancel safe.
     pub async fn ended(self) {
         self.app.lifecycle.ended().await;
+        // Terminals first, so that their last words still travel.
+        self.tunnel_listener.shutdown().await;
         self.app.store.close().await;
         tracing::info!("stopped");
     }
+}
+
+async fn load_authority(data: PathBuf, now: UnixMillis) -> anyhow::Result<Ca> {
+    let loaded = tokio::task::spawn_blocking(move || Ca::load_or_create(&data, now)).await?;
+    loaded.context("the relay's own certificate authority cannot be used; run `podlatch-relay doctor`")
 }
 
 /// A listener on every address is reached on loopback, among others.

@@ -37,9 +37,11 @@ impl SecretStore {
     }
 
     async fn read(&self) -> anyhow::Result<Option<StoredIdentity>> {
-        let secret = self.api.get_opt(&self.name).await.with_context(|| {
-            format!("{} could not be read; the agent needs \"get\" on it", self.location())
-        })?;
+        let secret = self
+            .api
+            .get_opt(&self.name)
+            .await
+            .with_context(|| format!("{} could not be read; the agent needs \"get\" on it", self.location()))?;
         secret.and_then(|secret| secret.data).map_or(Ok(None), |data| parse(&data, &self.location()))
     }
 

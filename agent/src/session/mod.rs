@@ -98,7 +98,8 @@ impl Sessions {
     /// Returns when no session is held. Cancel safe.
     pub async fn idle(&self) {
         // The sender lives in `self`, so this cannot fail.
-        let _closed = self.shared.count.subscribe().wait_for(|count| *count == 0).await;
+        let mut count = self.shared.count.subscribe();
+        let _closed = count.wait_for(|count| *count == 0).await;
     }
 
     /// Ends every session for `cause`; [`Self::idle`] says when they are gone. Cancel safe.

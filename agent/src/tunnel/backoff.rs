@@ -33,17 +33,17 @@ impl<R: Rng> Backoff<R> {
     }
 
     /// A failure that an immediate retry will not cure: a wait up to the longest one, never less than half of it.
-    pub fn long_wait(&mut self) -> Duration {
+    pub(super) fn long_wait(&mut self) -> Duration {
         self.rng.random_range(LONGEST / 2..=LONGEST)
     }
 
     /// It worked, for long enough to start over.
-    pub const fn reset(&mut self) {
+    pub(super) const fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// The source of randomness, for other jitter.
-    pub const fn rng(&mut self) -> &mut R {
+    pub(super) const fn rng(&mut self) -> &mut R {
         &mut self.rng
     }
 }

@@ -36,6 +36,11 @@ impl Explanation {
         Self { sentence: sentence.into(), failure: Failure::Transient }
     }
 
+    /// The relay does not take this agent's identity.
+    pub fn identity_refused(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), failure: Failure::IdentityRefused }
+    }
+
     /// A failure that somebody must do something about.
     pub fn lasting(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), failure: Failure::Lasting }
@@ -56,16 +61,16 @@ pub fn explain(relay: &RelayAddress, error: &ConnectionError) -> Explanation {
             Some(alert::UNKNOWN_CA) => Explanation::lasting(format!(
                 "what answers at {relay} is not the relay of the pinned CA; compare --ca-pin with what the relay prints, and --relay with its address"
             )),
-            Some(alert::BAD_CERTIFICATE | alert::CERTIFICATE_EXPIRED | alert::CERTIFICATE_UNKNOWN | alert::DECRYPT_ERROR) => {
-                Explanation::lasting(format!(
-                    "the certificate shown at {relay} is not valid for a relay now; check the clocks on both sides ({})",
-                    error.reason
-                ))
-            }
+            Some(
+                alert::BAD_CERTIFICATE | alert::CERTIFICATE_EXPIRED | alert::CERTIFICATE_UNKNOWN | alert::DECRYPT_ERROR,
+            ) => Explanation::lasting(format!(
+                "the certificate shown at {relay} is not valid for a relay now; check the clocks on both sides ({})",
+                error.reason
+            )),
             _ => Explanation::transient(format!("the connection to {relay} failed: {error}")),
         },
         ConnectionError::ConnectionClosed(close) => match alert_of(close.error_code) {
-            Some(alert::CERTIFICATE_EXPIRED) => Explanation::lasting(
+            Some(alert::CERTIFICATE_EXPIRED) => Explanation::identity_refused(
                 "this agent's certificate has run out; create a new join token for the cluster and enrol again",
             ),
             Some(
@@ -74,7 +79,7 @@ pub fn explain(relay: &RelayAddress, error: &ConnectionError) -> Explanation {
                 | alert::CERTIFICATE_UNKNOWN
                 | alert::DECRYPT_ERROR
                 | alert::CERTIFICATE_REQUIRED,
-            ) => Explanation::lasting(
+            ) => Explanation::identity_refused(
                 "the relay does not accept this agent's certificate; create a new join token for the cluster and enrol again",
             ),
             Some(alert::NO_APPLICATION_PROTOCOL) => Explanation::lasting(
@@ -92,10 +97,12 @@ fn explain_disconnect(relay: &RelayAddress, reason: Disconnect) -> Explanation {
         Disconnect::Replaced => Explanation::transient(
             "another process connected with this agent's identity; if this repeats, two agents share one identity: give each its own",
         ),
-        Disconnect::Revoked | Disconnect::Rejected => Explanation::lasting(format!(
+        Disconnect::Revoked | Disconnect::Rejected => Explanation::identity_refused(format!(
             "{sentence}; if that was not intended, create a new join token for the cluster and enrol again"
         )),
-        Disconnect::Expired => Explanation::lasting(format!("{sentence}; create a new join token for the cluster and enrol again")),
+        Disconnect::Expired => Explanation::identity_refused(format!(
+            "{sentence}; create a new join token for the cluster and enrol again"
+        )),
         Disconnect::Protocol | Disconnect::CertificateRequired => {
             Explanation::lasting(format!("{sentence}; bring relay and agent to neighbouring releases"))
         }
@@ -144,7 +151,7 @@ mod tests {
         assert_eq!(explain(&relay(), &ConnectionError::Reset).failure, Failure::Transient);
         for alert in [alert::CERTIFICATE_EXPIRED, alert::UNKNOWN_CA, alert::CERTIFICATE_REQUIRED] {
             let explanation = explain(&relay(), &closed_with(alert));
-            assert_eq!(explanation.failure, Failure::Lasting);
+            assert_eq!(explanation.failure, Failure::IdentityRefused);
             assert!(explanation.sentence.contains("join token"), "{explanation}");
         }
         assert!(explain(&relay(), &closed_with(alert::NO_APPLICATION_PROTOCOL)).sentence.contains("version"));

@@ -24,7 +24,7 @@ const SEND: Duration = Duration::from_secs(5);
 
 /// A connection on which the relay welcomed this agent.
 #[derive(Debug)]
-pub struct Link {
+pub(super) struct Link {
     relay: RelayAddress,
     dialled: Dialled,
     writer: FrameWriter<SendStream>,
@@ -34,7 +34,7 @@ pub struct Link {
 
 impl Link {
     /// Opens the control stream and introduces this agent. Not cancel safe: the connection is then of no use.
-    pub async fn introduce(relay: RelayAddress, dialled: Dialled, hello: Hello) -> Result<Self, Explanation> {
+    pub(super) async fn introduce(relay: RelayAddress, dialled: Dialled, hello: Hello) -> Result<Self, Explanation> {
         match timeout(WELCOME, Self::open(relay.clone(), dialled, hello)).await {
             Ok(result) => result,
             Err(_) => Err(Explanation::transient(format!("{relay} does not answer this agent's greeting"))),
@@ -51,15 +51,16 @@ impl Link {
         link.send(&ToRelay::Hello(hello)).await?;
         match link.receive().await? {
             ToAgent::Welcome => Ok(link),
-            ToAgent::Rejected(sentence) => {
-                Err(Explanation::lasting(format!("the relay rejected this agent: {}", sentence.escape_default())))
-            }
+            ToAgent::Rejected(sentence) => Err(Explanation::identity_refused(format!(
+                "the relay rejected this agent: {}",
+                sentence.escape_default()
+            ))),
             _ => Err(Explanation::lasting("the relay answered the greeting with something else; check both versions")),
         }
     }
 
     /// The next control message that this version understands. Cancel safe.
-    pub async fn receive(&mut self) -> Result<ToAgent, Explanation> {
+    pub(super) async fn receive(&mut self) -> Result<ToAgent, Explanation> {
         loop {
             let frame = match self.reader.next().await {
                 Ok(Some(frame)) => frame,
@@ -85,7 +86,7 @@ impl Link {
     }
 
     /// Sends a control message. Not cancel safe: part of it may have been sent.
-    pub async fn send(&mut self, message: &ToRelay) -> Result<(), Explanation> {
+    pub(super) async fn send(&mut self, message: &ToRelay) -> Result<(), Explanation> {
         let body = codec::encode(message).map_err(|error| Explanation::transient(error.to_string()))?;
         frame::put(self.writer.buffer(), FrameKind::CONTROL_TO_RELAY, &body);
         match timeout(SEND, self.writer.flush()).await {
@@ -96,12 +97,12 @@ impl Link {
     }
 
     /// Says something, so that a relay that is gone gives itself away. Not cancel safe.
-    pub async fn nudge(&mut self) -> Result<(), Explanation> {
+    pub(super) async fn nudge(&mut self) -> Result<(), Explanation> {
         self.send(&ToRelay::Pong(self.last_ping)).await
     }
 
     /// Sends from a new port, or through another network, from now on.
-    pub fn rebind(&self) {
+    pub(super) fn rebind(&self) {
         let moved = socket::bind_towards(self.dialled.connection.remote_address())
             .and_then(|socket| self.dialled.endpoint.rebind(socket));
         match moved {
@@ -111,12 +112,12 @@ impl Link {
     }
 
     /// The connection, for the streams that the relay opens.
-    pub const fn connection(&self) -> &quinn::Connection {
+    pub(super) const fn connection(&self) -> &quinn::Connection {
         &self.dialled.connection
     }
 
     /// Closes the connection and gives the relay a moment to learn of it. Not cancel safe.
-    pub async fn close(self, reason: Disconnect) {
+    pub(super) async fn close(self, reason: Disconnect) {
         reason.close(&self.dialled.connection);
         let _ = timeout(Duration::from_millis(500), self.dialled.endpoint.wait_idle()).await;
     }
@@ -131,6 +132,6 @@ impl Link {
 }
 
 /// A moment for a timer.
-pub fn timer(at: Option<Instant>) -> tokio::time::Instant {
+pub(super) fn timer(at: Option<Instant>) -> tokio::time::Instant {
     at.map_or_else(|| tokio::time::Instant::now() + Duration::from_hours(24), Into::into)
 }

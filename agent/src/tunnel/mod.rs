@@ -96,7 +96,6 @@ pub struct Orders {
 }
 
 /// The tunnel, with everything that it owns.
-#[derive(Debug)]
 pub struct Tunnel {
     settings: Settings,
     identity: Identity,
@@ -164,14 +163,14 @@ impl Tunnel {
         let Err(explanation) = outcome else {
             return Some(End::Stopped);
         };
-        if explanation.failure == Failure::Lasting && self.settings.on_refusal == OnRefusal::End {
+        if explanation.failure == Failure::IdentityRefused && self.settings.on_refusal == OnRefusal::End {
             return Some(End::IdentityRefused(explanation.sentence));
         }
         let wait = self.state.failed(Instant::now(), explanation.failure);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         match explanation.failure {
             Failure::Transient => tracing::warn!(wait_ms, "no tunnel: {explanation}"),
-            Failure::Lasting => tracing::error!(wait_ms, "no tunnel: {explanation}"),
+            Failure::Lasting | Failure::IdentityRefused => tracing::error!(wait_ms, "no tunnel: {explanation}"),
         }
         self.status.send_replace(TunnelStatus::Down(explanation.sentence));
         None

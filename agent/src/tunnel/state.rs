@@ -36,7 +36,7 @@ const RENEWAL_RETRY: Duration = Duration::from_mins(1);
 
 /// What the driver is to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub(super) enum Action {
     /// Wait until then, or for something to happen.
     Wait(Option<Instant>),
     /// Connect.
@@ -60,11 +60,13 @@ pub enum Failure {
     Transient,
     /// Trying again soon will not help.
     Lasting,
+    /// The relay does not take this agent's identity.
+    IdentityRefused,
 }
 
 /// The state of the tunnel.
 #[derive(Debug)]
-pub struct Tunnel<R> {
+pub(super) struct Tunnel<R> {
     phase: Phase,
     backoff: Backoff<R>,
     renew_at: Instant,
@@ -96,19 +98,19 @@ enum Renewal {
 
 impl<R: Rng> Tunnel<R> {
     /// Not connected; dials at once.
-    pub const fn new(now: Instant, renew_at: Instant, rng: R) -> Self {
+    pub(super) const fn new(now: Instant, renew_at: Instant, rng: R) -> Self {
         Self { phase: Phase::Waiting { until: now }, backoff: Backoff::new(rng), renew_at, draining: false }
     }
 
     /// When to renew a certificate with this much life left of a whole life: at half of it, up to a tenth of that earlier
     /// or later, so that agents that enrolled together do not renew together.
-    pub fn renewal_time(&mut self, now: Instant, remaining: Duration, lifetime: Duration) -> Instant {
+    pub(super) fn renewal_time(&mut self, now: Instant, remaining: Duration, lifetime: Duration) -> Instant {
         let at_remaining = (lifetime / 2).mul_f64(self.backoff.rng().random_range(0.9..=1.1));
         now + remaining.saturating_sub(at_remaining)
     }
 
     /// What to do now.
-    pub fn next(&mut self, now: Instant) -> Action {
+    pub(super) fn next(&mut self, now: Instant) -> Action {
         match &mut self.phase {
             Phase::Waiting { until } if now < *until => Action::Wait(Some(*until)),
             Phase::Waiting { .. } => {
@@ -121,7 +123,7 @@ impl<R: Rng> Tunnel<R> {
     }
 
     /// The relay welcomed this agent.
-    pub fn connected(&mut self, now: Instant) {
+    pub(super) fn connected(&mut self, now: Instant) {
         self.phase = Phase::Up(Up {
             since: now,
             heard_at: now,
@@ -133,7 +135,7 @@ impl<R: Rng> Tunnel<R> {
     }
 
     /// The relay said something.
-    pub fn heard(&mut self, now: Instant) {
+    pub(super) fn heard(&mut self, now: Instant) {
         if let Phase::Up(up) = &mut self.phase {
             up.heard_at = now;
             up.nudge_at = now + NUDGE_AFTER;
@@ -142,7 +144,7 @@ impl<R: Rng> Tunnel<R> {
     }
 
     /// There is no connection: dialling failed, or it ended. Returns how long the next attempt waits.
-    pub fn failed(&mut self, now: Instant, failure: Failure) -> Duration {
+    pub(super) fn failed(&mut self, now: Instant, failure: Failure) -> Duration {
         if let Phase::Up(up) = &self.phase
             && now.saturating_duration_since(up.since) >= STABLE
         {
@@ -150,26 +152,26 @@ impl<R: Rng> Tunnel<R> {
         }
         let wait = match failure {
             Failure::Transient => self.backoff.wait(),
-            Failure::Lasting => self.backoff.long_wait(),
+            Failure::Lasting | Failure::IdentityRefused => self.backoff.long_wait(),
         };
         self.phase = Phase::Waiting { until: now + wait };
         wait
     }
 
     /// There is a new certificate, to be renewed then.
-    pub const fn renewed(&mut self, renew_at: Instant) {
+    pub(super) const fn renewed(&mut self, renew_at: Instant) {
         self.renew_at = renew_at;
         self.renewal_over();
     }
 
     /// The renewal failed; it is tried again later.
-    pub fn renewal_failed(&mut self, now: Instant) {
+    pub(super) fn renewal_failed(&mut self, now: Instant) {
         self.renew_at = now + RENEWAL_RETRY;
         self.renewal_over();
     }
 
     /// Takes nothing new from now on.
-    pub const fn drain(&mut self) {
+    pub(super) const fn drain(&mut self) {
         self.draining = true;
     }
 
@@ -291,11 +293,13 @@ mod tests {
         let (mut flapping, mut stable) = (tunnel(now), tunnel(now));
         let longest = |tunnel: &mut Tunnel<StdRng>, lived: Duration| {
             let mut at = now;
-            (0..20).map(|_| {
-                tunnel.connected(at);
-                at += lived;
-                tunnel.failed(at, Failure::Transient)
-            }).max()
+            (0..20)
+                .map(|_| {
+                    tunnel.connected(at);
+                    at += lived;
+                    tunnel.failed(at, Failure::Transient)
+                })
+                .max()
         };
         assert!(longest(&mut flapping, Duration::from_secs(1)) > Some(Duration::from_secs(5)));
         assert!(longest(&mut stable, STABLE) <= Some(Duration::from_millis(500)));

@@ -21,7 +21,7 @@ use crate::session::{SessionRequest, Sessions};
 const REQUEST: Duration = Duration::from_secs(5);
 
 /// What the agent does for its relay. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Services {
     /// Sessions.
     pub sessions: Sessions,

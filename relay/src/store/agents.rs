@@ -159,6 +159,19 @@ impl Store {
         Ok(revoked == 1)
     }
 
+    /// The agents that were revoked and whose certificate might still let them in. Of every organisation: for the tunnel's
+    /// own watch, which disconnects them. Cancel safe.
+    pub async fn revoked_agents(&self, now: UnixMillis) -> Result<Vec<AgentId>, StoreError> {
+        let rows = fetch_all!(
+            self.reader(),
+            (Uuid,),
+            "SELECT id FROM agents WHERE status = $1 AND certificate_expires_at > $2",
+            AgentStatus::Revoked.slug(),
+            now.get(),
+        )?;
+        Ok(rows.into_iter().map(|(id,)| AgentId::from_uuid(id)).collect())
+    }
+
     /// Whose agent this is: for the operator, who names it by its id alone. Cancel safe.
     pub async fn organisation_of_agent(&self, id: AgentId) -> Result<Option<OrganisationId>, StoreError> {
         let row =
