@@ -8,7 +8,7 @@ use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, SessionId};
 use podlatch_protocol::request::{AfterExit, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
@@ -154,34 +154,34 @@ impl Sessions {
         self.shared.table().len()
     }
 
-    /// Passes on what happens to agents, until there are no more news. Cancel safe.
-    pub async fn follow_agents(self, mut events: mpsc::Receiver<AgentEvent>) {
-        while let Some(event) = events.recv().await {
-            match event {
-                AgentEvent::Connected { handle, hello } => {
-                    let held: HashSet<SessionId> = hello.sessions.into_iter().collect();
-                    self.agent_connected(&handle, &held).await;
-                }
-                AgentEvent::Silent { agent } => self.tell(agent, &AgentNews::Silent).await,
-                AgentEvent::Answering { agent } => self.tell(agent, &AgentNews::Answering).await,
+    /// Passes on what happens to agents, until the registry is gone. Cancel safe.
+    pub async fn follow_agents(self, mut events: broadcast::Receiver<AgentEvent>) {
+        loop {
+            match events.recv().await {
+                Ok(AgentEvent::Connected { handle }) => self.agent_connected(&handle).await,
+                Ok(AgentEvent::Silent { agent, .. }) => self.tell(agent, &AgentNews::Silent).await,
+                Ok(AgentEvent::Answering { agent, .. }) => self.tell(agent, &AgentNews::Answering).await,
                 // Its streams end by themselves, and each owner sees its own.
-                AgentEvent::Disconnected { .. } => {}
+                Ok(AgentEvent::Draining { .. } | AgentEvent::Disconnected { .. }) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    for handle in self.shared.agents.all() {
+                        self.agent_connected(&handle).await;
+                    }
+                }
+                Err(broadcast::error::RecvError::Closed) => return,
             }
         }
     }
 
-    async fn agent_connected(&self, handle: &AgentHandle, held: &HashSet<SessionId>) {
+    async fn agent_connected(&self, handle: &AgentHandle) {
+        let held: HashSet<SessionId> = handle.sessions().iter().copied().collect();
         for live in self.of_agent(handle.agent()) {
-            let news = AgentNews::Connected {
-                handle: handle.clone(),
-                instance: handle.instance(),
-                holds: held.contains(&live.id),
-            };
+            let news = AgentNews::Connected { handle: handle.clone(), holds: held.contains(&live.id) };
             live.send(Command::Agent(news)).await;
         }
         for session in held {
-            if self.get(*session).is_none() {
-                self.disown(handle, *session).await;
+            if self.get(session).is_none() {
+                self.disown(handle, session).await;
             }
         }
     }

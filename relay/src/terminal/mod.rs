@@ -18,6 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
+use secrecy::ExposeSecret;
 use tracing::warn;
 
 pub(crate) use message::{EndedMessage, cleanup_slug};
@@ -78,7 +79,7 @@ impl Terminals {
             return Err(SocketClose::BadAttach);
         };
         let attach = Attach::decode(&text).map_err(|_| SocketClose::BadAttach)?;
-        let hash = TokenHash::of(TokenKind::Ticket, &attach.ticket).ok_or(SocketClose::BadTicket)?;
+        let hash = TokenHash::parse(TokenKind::Ticket, attach.ticket.expose_secret()).ok_or(SocketClose::BadTicket)?;
         match self.store.redeem_ticket(&hash, session, self.clock.now()).await {
             Ok(Redemption::Redeemed(_)) => {}
             Ok(_) => return Err(SocketClose::BadTicket),
