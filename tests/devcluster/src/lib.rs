@@ -43,7 +43,9 @@ use store::{Key, Store, kind_of};
 use tls::Tls;
 
 /// How long the first pods may take to run.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a pod that runs once is waited for.
+const RUN_ONCE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The bytes of randomness in a token.
 const TOKEN_BYTES: usize = 24;
 
@@ -224,11 +226,16 @@ impl Devcluster {
     /// Resolves when every pod runs, is done, or has no node. Cancel safe.
     async fn wait_until_settled(&self) {
         let mut changes = self.cluster.store.subscribe();
-        while !is_settled(&self.cluster.store) {
-            if changes.changed().await.is_err() {
-                return;
+        let mut until = async |settled: fn(&Store) -> bool| {
+            while !settled(&self.cluster.store) {
+                if changes.changed().await.is_err() {
+                    return;
+                }
             }
-        }
+        };
+        until(is_settled).await;
+        // Pods that run once mostly end at once, but need not.
+        let _ = tokio::time::timeout(RUN_ONCE_TIMEOUT, until(is_run_once_over)).await;
     }
 }
 
@@ -316,6 +323,13 @@ fn is_settled(store: &Store) -> bool {
     sets.len() >= deployments.len()
         && sets.iter().all(|(_, set)| set["status"]["readyReplicas"].as_u64() >= set["spec"]["replicas"].as_u64())
         && store.list(pods, None).1.iter().all(|(_, pod)| settled(pod))
+}
+
+fn is_run_once_over(store: &Store) -> bool {
+    let Some(pods) = kind_of("", "pods") else { return true };
+    let over =
+        |pod: &serde_json::Value| pod["spec"]["restartPolicy"] == "Always" || pod["status"]["phase"] != "Running";
+    store.list(pods, None).1.iter().all(|(_, pod)| over(pod))
 }
 
 /// Hundreds of sessions need more descriptors than the usual limit.

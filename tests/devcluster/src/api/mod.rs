@@ -114,7 +114,7 @@ async fn answer_resource(call: Call, request: Request<Incoming>) -> Result<Respo
         return Err(Refusal::UnknownPath);
     }
     match (kind.name, call.path.subresource.as_str()) {
-        ("Pod", "exec") => return exec::answer(call, request),
+        ("Pod", "exec") => return exec::answer(&call, request),
         ("Pod", "log") if request.method() == Method::GET => return logs::answer(&call),
         (_, "" | "status") => (),
         _ => return Err(Refusal::UnknownPath),

@@ -31,6 +31,13 @@ pub(crate) struct ContainerView {
     pub(crate) id: String,
 }
 
+/// Whether what a pod's containers share (its network, above all) is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sandbox {
+    Absent,
+    Present,
+}
+
 /// The time format of all objects: whole seconds, UTC.
 pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -156,9 +163,12 @@ pub(crate) fn set_scheduled(pod: &mut Value, now: Timestamp) {
 }
 
 /// Writes the whole status of a pod on its node.
-pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], pod_ip: &str, now: Timestamp) {
-    let phase = phase_of(views, pod["spec"]["restartPolicy"].as_str().unwrap_or("Always"));
-    let finished = matches!(phase, "Succeeded" | "Failed");
+pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], sandbox: (Sandbox, &str), now: Timestamp) {
+    let (sandbox, pod_ip) = sandbox;
+    let last_phase = phase_of(views, pod["spec"]["restartPolicy"].as_str().unwrap_or("Always"));
+    let finished = matches!(last_phase, "Succeeded" | "Failed");
+    // The phase changes when the sandbox is gone, a moment after the last container.
+    let phase = if finished && sandbox == Sandbox::Present { "Running" } else { last_phase };
     let ready = !finished && views.iter().all(|view| matches!(view.activity, Activity::Running { .. }));
     let created = views.iter().any(|view| !view.id.is_empty());
     let (initialized_reason, ready_reason) = match (finished, ready) {
@@ -168,7 +178,7 @@ pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], pod_ip: &str,
     };
     let truth = |value| if value { "True" } else { "False" };
     let conditions = [
-        condition("PodReadyToStartContainers", truth(created && !finished), None, now),
+        condition("PodReadyToStartContainers", truth(sandbox == Sandbox::Present), None, now),
         condition("Initialized", "True", initialized_reason, now),
         condition("Ready", truth(ready), ready_reason, now),
         condition("ContainersReady", truth(ready), ready_reason, now),

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 
 use anyhow::{Context, Result};
 use rustix::thread::UnshareFlags;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -186,9 +186,9 @@ fn spawn_on_pipes<'a>(
         .kill_on_drop(dies_with_us(plan));
     let mut child = command.spawn()?;
     let io = SpawnedIo::Pipes {
-        stdin: child.stdin.take().map(|pipe| pipe.into_owned_fd()).transpose()?,
-        stdout: child.stdout.take().map(|pipe| pipe.into_owned_fd()).transpose()?,
-        stderr: child.stderr.take().map(|pipe| pipe.into_owned_fd()).transpose()?,
+        stdin: child.stdin.take().map(ChildStdin::into_owned_fd).transpose()?,
+        stdout: child.stdout.take().map(ChildStdout::into_owned_fd).transpose()?,
+        stderr: child.stderr.take().map(ChildStderr::into_owned_fd).transpose()?,
     };
     Ok(Spawned { child, io })
 }

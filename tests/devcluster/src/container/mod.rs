@@ -130,10 +130,15 @@ impl Container {
 
     /// Starts one more process in the container. Cancel safe, but the process may start all the same.
     pub(crate) async fn exec(&self, spec: ExecSpec) -> Result<Spawned, ExecFailure> {
-        if self.ended.borrow().is_some() {
+        if !self.is_running() {
             return Err(ExecFailure::ContainerGone);
         }
         self.keeper.exec(spec).await
+    }
+
+    /// Whether the first process still runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.ended.borrow().is_none()
     }
 
     /// Signals the first process; KILL ends everything in the container.

@@ -40,7 +40,7 @@ pub(crate) fn built_in_grants() -> Vec<Grant> {
     let read = ["get", "list", "watch"];
     let user = |name: &str| Subject::User(name.to_owned());
     let in_namespace = |name: &str| GrantScope::Namespace(name.to_owned());
-    let reads = vec![
+    let reads = [
         Rule::new(&read, "", &["namespaces", "pods"]),
         Rule::new(&read, "apps", &["deployments", "replicasets", "statefulsets", "daemonsets"]),
         Rule::new(&read, "batch", &["jobs", "cronjobs"]),
