@@ -18,7 +18,7 @@ mod signals;
 mod store;
 mod tls;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -67,7 +67,7 @@ pub struct Devcluster {
     url: String,
     ca_pem: String,
     /// Tokens by the short names of their users.
-    tokens: HashMap<String, String>,
+    tokens: BTreeMap<String, String>,
     prerequisites: Prerequisites,
     folder: Folder,
 }
@@ -248,7 +248,7 @@ impl Drop for Devcluster {
 
 /// Users and their tokens, both ways.
 struct Accounts {
-    by_name: HashMap<String, String>,
+    by_name: BTreeMap<String, String>,
     by_token: HashMap<String, User>,
 }
 
@@ -256,7 +256,7 @@ impl Accounts {
     fn load_or_create(folder: &Path) -> Result<Self> {
         let path = folder.join("tokens.json");
         let stored = std::fs::read(&path).unwrap_or_default();
-        let mut by_name: HashMap<String, String> = serde_json::from_slice(&stored).unwrap_or_default();
+        let mut by_name: BTreeMap<String, String> = serde_json::from_slice(&stored).unwrap_or_default();
         let mut by_token = HashMap::new();
         for account in built_in_accounts() {
             let token = by_name.entry(account.short_name.to_owned()).or_insert_with(new_token);

@@ -5,6 +5,7 @@ mod admin;
 mod discovery;
 mod list;
 mod logs;
+mod protobuf;
 mod request;
 mod review;
 mod status;
@@ -133,9 +134,12 @@ async fn json_body(request: Request<Incoming>) -> Result<Option<Value>, Refusal>
     if bytes.is_empty() {
         return Ok(None);
     }
-    let parsed = serde_json::from_slice(&bytes).ok().or_else(|| serde_yaml::from_slice(&bytes).ok());
-    let value = parsed.ok_or_else(|| Refusal::bad_request("the body of the request is neither JSON nor YAML"))?;
-    Ok(Some(value))
+    parse_json(&bytes).map(Some)
+}
+
+fn parse_json(bytes: &[u8]) -> Result<Value, Refusal> {
+    let parsed = serde_json::from_slice(bytes).ok().or_else(|| serde_yaml::from_slice(bytes).ok());
+    parsed.ok_or_else(|| Refusal::bad_request("the body of the request is neither JSON nor YAML"))
 }
 
 async fn body_bytes(request: Request<Incoming>) -> Result<Bytes, Refusal> {

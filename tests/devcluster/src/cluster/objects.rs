@@ -159,7 +159,9 @@ pub(crate) fn set_unschedulable(pod: &mut Value, now: Timestamp) {
 /// Gives a pod its node.
 pub(crate) fn set_scheduled(pod: &mut Value, now: Timestamp) {
     pod["spec"]["nodeName"] = json!(NODE);
-    pod["status"]["conditions"] = json!([condition("PodScheduled", "True", None, now)]);
+    // The scheduler does not say which generation it saw; the kubelet adds that.
+    pod["status"]["conditions"] = json!([{"type": "PodScheduled", "status": "True", "lastProbeTime": null,
+        "lastTransitionTime": time(now)}]);
 }
 
 /// Writes the whole status of a pod on its node.
@@ -177,13 +179,19 @@ pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], sandbox: (San
         (false, false) => (None, Some("ContainersNotReady")),
     };
     let truth = |value| if value { "True" } else { "False" };
-    let conditions = [
+    let mut conditions = [
         condition("PodReadyToStartContainers", truth(sandbox == Sandbox::Present), None, now),
         condition("Initialized", "True", initialized_reason, now),
         condition("Ready", truth(ready), ready_reason, now),
         condition("ContainersReady", truth(ready), ready_reason, now),
         condition("PodScheduled", "True", None, now),
     ];
+    let specs = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
+    if ready_reason == Some("ContainersNotReady") {
+        let message = json!(unready_message(&specs, views));
+        conditions[2]["message"] = message.clone();
+        conditions[3]["message"] = message;
+    }
     let status = &mut pod["status"];
     let conditions = keep_transition_times(&conditions, &status["conditions"]);
     let start_time = status["startTime"].as_str().map_or_else(|| time(now), str::to_owned);
@@ -195,7 +203,6 @@ pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], sandbox: (San
         status["podIP"] = json!(pod_ip);
         status["podIPs"] = json!([{"ip": pod_ip}]);
     }
-    let specs = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
     let statuses: Vec<_> = specs.iter().zip(views).map(|(spec, view)| container_status(spec, view)).collect();
     pod["status"]["containerStatuses"] = json!(statuses);
 }
@@ -214,6 +221,12 @@ fn phase_of(views: &[ContainerView], restart_policy: &str) -> &'static str {
         _ if views.iter().all(|view| view.id.is_empty()) => "Pending",
         _ => "Running",
     }
+}
+
+fn unready_message(specs: &[Value], views: &[ContainerView]) -> String {
+    let unready = specs.iter().zip(views).filter(|(_, view)| !matches!(view.activity, Activity::Running { .. }));
+    let names: Vec<&str> = unready.filter_map(|(spec, _)| spec["name"].as_str()).collect();
+    format!("containers with unready status: [{}]", names.join(" "))
 }
 
 fn condition(kind: &str, status: &str, reason: Option<&str>, now: Timestamp) -> Value {

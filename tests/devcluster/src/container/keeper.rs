@@ -26,6 +26,8 @@ const FIRST_PROCESS: &str = r#"mount -t proc -o nosuid,nodev,noexec proc "$1/pro
 printf 'podlatch-devcluster: ready\n'; root=$1; shift; exec chroot "$root" "$@""#;
 /// The same without namespaces.
 const FIRST_PROCESS_PLAIN: &str = r#"printf 'podlatch-devcluster: ready\n'; shift; exec "$@""#;
+/// Where Debian has it.
+const SETSID: &str = "/usr/bin/setsid";
 /// Keepers only make system calls.
 const STACK_SIZE_BYTES: usize = 512 * 1024;
 
@@ -106,6 +108,13 @@ fn enter_container(plan: &Plan) -> Result<Child> {
         }
         Isolation::None => first_process(plan, FIRST_PROCESS_PLAIN),
     }
+}
+
+/// Whether a first process that said [`READY`] is still on its way to its command.
+pub(super) fn is_still_preparing(pid: u32) -> bool {
+    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let script: &[u8] = b"podlatch-devcluster: ready";
+    line.starts_with(b"chroot\0") || line.windows(script.len()).any(|window| window == script)
 }
 
 #[expect(deprecated, reason = "the newer name is unsafe because of FILES, which is not asked for here")]
@@ -198,10 +207,16 @@ fn dies_with_us(plan: &Plan) -> bool {
     plan.host.isolation == Isolation::None
 }
 
-/// Container runtimes give every exec a session of its own. Without a terminal, busybox's `setsid` makes it, reached
-/// by its descriptor, since the container may not have one; it becomes the command without a fork.
+/// Container runtimes give every exec a session of its own. Without a terminal, a `setsid` makes it and becomes the
+/// command without a fork: the container's own one, or busybox's, reached by its descriptor from inside any root.
+/// (busybox's runs its own applets first, so it must not start anything where there are other programs.)
 fn own_session(plan: &Plan, argv: &[String]) -> Command {
     match &plan.host.busybox {
+        _ if plan.image == Image::Tools && Path::new(SETSID).exists() => {
+            let mut command = Command::new(SETSID);
+            command.arg0("setsid").args(argv);
+            command
+        }
         Some(busybox) if plan.host.isolation == Isolation::Namespaces => {
             let mut command = Command::new(busybox.path_by_descriptor());
             command.arg0("setsid").args(argv);

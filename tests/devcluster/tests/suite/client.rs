@@ -1,6 +1,6 @@
 //! The kube crate, as the agent uses it.
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{AsyncBufReadExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{AttachParams, DeleteParams, ListParams, LogParams, TerminalSize};
@@ -107,7 +107,6 @@ async fn logs_and_lists_through_kube() {
     let pods: Api<Pod> = Api::namespaced(client.clone(), "shop");
     let params = LogParams { container: Some("sidecar".to_owned()), follow: true, ..LogParams::default() };
     let lines = pods.log_stream(&pod, &params).await.expect("the log is there");
-    use futures_util::AsyncBufReadExt;
     let first = within("a line", lines.lines().try_next()).await.expect("the log goes on").expect("has a line");
     assert!(first.contains("20"), "a date has a year: {first}");
     let selected = ListParams::default().labels("app=web").limit(1);

@@ -121,15 +121,17 @@ async fn exec_it_is_a_terminal() {
             let count = within(text, output.read(&mut buffer)).await.expect("kubectl goes on");
             seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
-        seen.clear();
+        let (_, rest) = seen.split_once(text).expect("it was seen");
+        seen = rest.to_owned();
     };
     until("# ").await;
     input.write_all(b"stty size\r").await.expect("kubectl takes input");
     until("33 77").await;
-    input.write_all(b"sleep 1000\r").await.expect("kubectl takes input");
-    until("sleep 1000").await;
+    input.write_all(b"sh -c 'echo g\"\"o; exec sleep 1000'\r").await.expect("kubectl takes input");
+    until("go\r\n").await;
     input.write_all(b"\x03").await.expect("kubectl takes input");
     until("^C").await;
+    until("# ").await;
     input.write_all(b"exit 5\r").await.expect("kubectl takes input");
     let status = within("kubectl ends", child.wait()).await.expect("kubectl ends");
     assert_eq!(status.code(), Some(5));

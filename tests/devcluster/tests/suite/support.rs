@@ -41,10 +41,7 @@ pub(crate) fn pod_manifest(name: &str, command: &[&str]) -> String {
 }
 
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("took too long: {what}"),
-    }
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("took too long: {what}"))
 }
 
 pub(crate) async fn kube_client(cluster: &Devcluster, user: &str) -> kube::Client {
@@ -139,6 +136,8 @@ async fn answer_of(response: hyper::Response<hyper::body::Incoming>) -> Answer {
 pub(crate) struct Exec {
     pub(crate) socket: WebSocketStream<TokioIo<Upgraded>>,
     pub(crate) subprotocol: String,
+    /// Read, but not yet asked for.
+    rest: Vec<u8>,
 }
 
 /// What comes from the server.
@@ -165,7 +164,7 @@ impl Exec {
         let subprotocol = chosen.unwrap_or("").to_owned();
         let io = hyper::upgrade::on(response).await.expect("the upgrade ends well");
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Client, None).await;
-        Ok(Self { socket, subprotocol })
+        Ok(Self { socket, subprotocol, rest: Vec::new() })
     }
 
     /// Opens a terminal in a pod, with the v5 protocol.
@@ -208,21 +207,29 @@ impl Exec {
         }
     }
 
-    /// Reads output until the text appears in it; gives back everything read.
+    /// Reads output until the text appears in it; gives back everything read up to there. What comes after the text in
+    /// the same frame is kept.
     pub(crate) async fn until(&mut self, text: &str) -> String {
-        let mut seen = String::new();
-        while !seen.contains(text) {
+        let mut seen = std::mem::take(&mut self.rest);
+        let mut searched = 0_usize;
+        loop {
+            // The text may begin in what came before.
+            let from = searched.saturating_sub(text.len());
+            if let Some(at) = find(&seen[from..], text.as_bytes()) {
+                self.rest = seen.split_off(from + at + text.len());
+                return String::from_utf8_lossy(&seen).into_owned();
+            }
+            searched = seen.len();
             match self.receive().await {
-                Received::Data(1 | 2, data) => seen.push_str(&String::from_utf8_lossy(&data)),
-                other => panic!("waited for {text:?}, saw {seen:?}, then {other:?}"),
+                Received::Data(1 | 2, data) => seen.extend_from_slice(&data),
+                other => panic!("waited for {text:?}, saw {:?}, then {other:?}", String::from_utf8_lossy(&seen)),
             }
         }
-        seen
     }
 
     /// Reads to the end: stdout, stderr, and the status.
     pub(crate) async fn finish(mut self) -> (Vec<u8>, Vec<u8>, Value) {
-        let (mut stdout, mut stderr, mut status) = (Vec::new(), Vec::new(), Value::Null);
+        let (mut stdout, mut stderr, mut status) = (std::mem::take(&mut self.rest), Vec::new(), Value::Null);
         loop {
             match self.receive().await {
                 Received::Data(1, data) => stdout.extend_from_slice(&data),
@@ -253,4 +260,8 @@ pub(crate) async fn run(cluster: &Devcluster, pod: &str, command: &[&str]) -> St
 pub(crate) async fn web_pod(cluster: &Devcluster) -> String {
     let list = Ask::of(cluster, "admin").get("/api/v1/namespaces/shop/pods?labelSelector=app%3Dweb").await.json();
     list["items"][0]["metadata"]["name"].as_str().expect("web has pods").to_owned()
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
 }

@@ -14,7 +14,8 @@ const MAX_PAUSE_MS: f64 = 400.0;
 
 #[derive(Deserialize)]
 struct Case {
-    case: String,
+    #[serde(rename = "case")]
+    name: String,
     path: String,
     offered: Vec<String>,
     events: Vec<Event>,
@@ -65,7 +66,7 @@ async fn every_recorded_exchange_plays_the_same_here() {
     let replays = cases.into_iter().map(|case| {
         let (cluster, pod) = (&cluster, pod.as_str());
         async move {
-            let name = case.case.clone();
+            let name = case.name.clone();
             (name, replay(cluster, pod, case).await)
         }
     });
@@ -80,7 +81,7 @@ async fn every_recorded_exchange_plays_the_same_here() {
 
 async fn replay(cluster: &Devcluster, pod: &str, case: Case) -> Result<(), String> {
     let mut ask = Ask::of(cluster, "admin");
-    if case.case == "impersonated-forbidden" {
+    if case.name == "impersonated-forbidden" {
         ask = ask.header("impersonate-user", "alice");
     }
     let offered: Vec<&str> = case.offered.iter().map(String::as_str).collect();
@@ -91,7 +92,7 @@ async fn replay(cluster: &Devcluster, pod: &str, case: Case) -> Result<(), Strin
         (What::Refused { http_status, headers, body }, Err(answer)) => {
             let body = body.replace(RECORDED_WEB_POD, pod);
             let content_type = headers.get("Content-Type").map_or("", String::as_str);
-            return same("status", http_status, answer.status)
+            return same("status", &http_status, &answer.status)
                 .and(same("body", body.as_str(), answer.body.as_str()))
                 .and(same("content type", content_type, answer.content_type.as_str()));
         }
@@ -103,7 +104,7 @@ async fn replay(cluster: &Devcluster, pod: &str, case: Case) -> Result<(), Strin
         (_, Ok(_)) => return Err("not refused".to_owned()),
     };
     // Real servers open channel 1 with an empty frame.
-    same("first frame", Received::Data(1, bytes::Bytes::new()), exec.receive().await)?;
+    same("first frame", &Received::Data(1, bytes::Bytes::new()), &exec.receive().await)?;
     let mut last_ms = first.t_ms;
     let mut unread = Unread::default();
     while let Some(event) = events.next() {
@@ -119,7 +120,7 @@ async fn replay(cluster: &Devcluster, pod: &str, case: Case) -> Result<(), Strin
                 tokio::time::sleep(Duration::from_secs_f64(pause_ms / 1000.0)).await;
                 exec.send(sent_channel, &latin1(&data)).await;
             }
-            What::Closed { code, .. } => same("close", Received::Closed(Some(code)), exec.receive().await)?,
+            What::Closed { code, .. } => same("close", &Received::Closed(Some(code)), &exec.receive().await)?,
             What::Open { .. } | What::Refused { .. } => return Err("opened twice".to_owned()),
         }
         last_ms = event.t_ms;
@@ -155,13 +156,13 @@ impl Unread {
                 Received::Data(1, data) => output.extend_from_slice(&data),
                 Received::Data(2, data) => stderr.extend_from_slice(&data),
                 Received::Data(3, data) => status = Some(String::from_utf8_lossy(&data).into_owned()),
-                other => return Err(format!("{other:?} after {:?}", String::from_utf8_lossy(&output))),
+                other => return Err(format!("{other:?} after {:?}", &String::from_utf8_lossy(&output))),
             }
         }
-        same("output", String::from_utf8_lossy(&expected.output), String::from_utf8_lossy(&output))?;
-        same("stderr", String::from_utf8_lossy(&expected.stderr), String::from_utf8_lossy(&stderr))?;
+        same("output", &String::from_utf8_lossy(&expected.output), &String::from_utf8_lossy(&output))?;
+        same("stderr", &String::from_utf8_lossy(&expected.stderr), &String::from_utf8_lossy(&stderr))?;
         if let (Some((text, len)), Some(status)) = (expected.status, status) {
-            same("status length", len, status.len())?;
+            same("status length", &len, &status.len())?;
             let (text, status) = (without_ids(&text), without_ids(&status));
             if !status.starts_with(&text) {
                 return Err(format!("status differs:\n  recorded {text}\n  here     {status}"));
@@ -171,7 +172,7 @@ impl Unread {
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, recorded: T, here: T) -> Result<(), String> {
+fn same<T: PartialEq + std::fmt::Debug + ?Sized>(what: &str, recorded: &T, here: &T) -> Result<(), String> {
     if recorded == here {
         Ok(())
     } else {
