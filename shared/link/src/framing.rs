@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::BytesMut;
-use podlatch_protocol::frame::{self, Frame, OversizedFrame};
+use podlatch_protocol::frame::{self, Frame, HEADER_BYTES, Header, OversizedFrame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Read in one go at most; a frame may need several reads.
@@ -53,6 +53,25 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.stream
     }
+}
+
+/// Reads one frame and not a byte more, so that the rest of the stream can be handed on. `None` at a proper end before it.
+///
+/// Not cancel safe: what was read of the frame is lost.
+pub async fn read_one<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Option<Frame>, ReadError> {
+    let mut header = [0; HEADER_BYTES];
+    if stream.read(&mut header[..1]).await? == 0 {
+        return Ok(None);
+    }
+    stream.read_exact(&mut header[1..]).await.map_err(ended_early)?;
+    let Header { kind, length } = Header::decode(header)?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.map_err(ended_early)?;
+    Ok(Some(Frame { kind, body: body.into() }))
+}
+
+fn ended_early(error: io::Error) -> ReadError {
+    if error.kind() == io::ErrorKind::UnexpectedEof { ReadError::Truncated } else { ReadError::Io(error) }
 }
 
 /// Writes frames through a buffer, so that several go out in one write.
@@ -109,6 +128,17 @@ mod tests {
         assert_eq!(reader.next().await.expect("whole").expect("there").kind, FrameKind(0xfeed));
         send.await.expect("joins").expect("sends");
         assert!(reader.next().await.expect("clean end").is_none());
+    }
+
+    #[tokio::test]
+    async fn one_frame_is_read_without_touching_what_follows() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        near.write_all(&[0, 1, 0, 0, 0, 2, 7, 8, 9]).await.expect("writes");
+        drop(near);
+        let frame = read_one(&mut far).await.expect("whole").expect("there");
+        assert_eq!((frame.kind, &frame.body[..]), (FrameKind::REQUEST, &[7, 8][..]));
+        assert!(matches!(read_one(&mut far).await, Err(ReadError::Truncated)));
+        assert!(read_one(&mut far).await.expect("clean end").is_none());
     }
 
     #[tokio::test]

@@ -1,5 +1,9 @@
-//! The tunnel's transport as both of its ends use it: frames over streams ([`framing`]) and the QUIC settings
-//! ([`transport`]). What the frames mean is `podlatch-protocol`'s business.
+//! The tunnel's transport as both of its ends use it: frames over streams ([`framing`]), the QUIC settings
+//! ([`transport`]) and the sockets below ([`socket`]), how an agent knows its relay ([`pin`]) and why connections end
+//! ([`disconnect`]). What the frames mean is `podlatch-protocol`'s business.
 
+pub mod disconnect;
 pub mod framing;
+pub mod pin;
+pub mod socket;
 pub mod transport;

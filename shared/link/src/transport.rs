@@ -23,6 +23,12 @@ const MAX_IDLE_MILLIS: u32 = 45_000;
 /// nothing else.
 const MAX_PROBED_MTU: u16 = 8_952;
 
+/// Priority of the control stream: a ping is never late because somebody prints much.
+pub const CONTROL_PRIORITY: i32 = 2;
+
+/// Priority of a session's stream. Whoever floods is put below it.
+pub const SESSION_PRIORITY: i32 = 1;
+
 /// Which end of the tunnel a configuration is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {

@@ -1,1 +1,15 @@
-//! Skeleton.
+//! Starts processes in containers over the Kubernetes API and holds them for as long as their session lives.
+//!
+//! * [`exec`]: the driver. One WebSocket to the API server, read and written by independent halves.
+//! * [`prelude`]: what runs in the container before the shell, so that its processes can be found again.
+//! * [`reap`]: finds and kills what a session left in its container.
+//! * [`holder`]: owns one exec; numbers its bytes, keeps what is not durable yet, applies input exactly once.
+//! * [`pod`]: what has to be known of a pod before anything is started in it.
+//!
+//! Used by the agent for private clusters. It knows nothing of QUIC, of the relay's storage, or of people.
+
+pub mod exec;
+pub mod holder;
+pub mod pod;
+pub mod prelude;
+pub mod reap;

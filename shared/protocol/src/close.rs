@@ -108,6 +108,10 @@ numbered! {
     RelayRestarted = 15, "relay_restarted", "The relay was restarted, which ends sessions in public clusters. Open a new one.";
     /// The container's output could not be kept: neither side had the bytes any more.
     OutputLost = 16, "output_lost", "Part of the output was lost, and an incomplete recording is not continued. Open a new session.";
+    /// The agent did not come back within the grace time.
+    AgentLost = 17, "agent_lost", "The cluster's agent did not come back in time, and it ends such a session by itself. Open a new one.";
+    /// It was never opened: refused by the agent, or by Kubernetes.
+    NotOpened = 18, "not_opened", "The session could not be opened.";
 }
 
 numbered! {

@@ -1,0 +1,188 @@
+//! Who may do what: one pure function decides, everything asks it. Default deny.
+
+use podlatch_protocol::id::{LoginSessionId, OrganisationId, UserId};
+
+use super::organisation::{LoginSession, Role};
+
+/// The principal that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Actor {
+    /// Who.
+    pub user: UserId,
+    /// Where they are signed in.
+    pub organisation: OrganisationId,
+    /// What they are there.
+    pub role: Role,
+    /// By which login.
+    pub login_session: LoginSessionId,
+}
+
+impl From<&LoginSession> for Actor {
+    fn from(login: &LoginSession) -> Self {
+        Self {
+            user: login.membership.user.id,
+            organisation: login.membership.organisation.id,
+            role: login.membership.role,
+            login_session: login.id,
+        }
+    }
+}
+
+/// What is asked for, with the facts about its object that matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// See a cluster, its namespaces, workloads and pods.
+    ViewCluster {
+        /// The cluster's owner.
+        organisation: OrganisationId,
+    },
+    /// Start a process in a pod of a cluster.
+    Exec {
+        /// The cluster's owner.
+        organisation: OrganisationId,
+    },
+    /// See that a session exists, and its facts.
+    ViewSession(SessionOwner),
+    /// Attach to a session's terminal and type.
+    AttachSession(SessionOwner),
+    /// End a session for good.
+    EndSession(SessionOwner),
+}
+
+/// Whose a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionOwner {
+    /// The organisation.
+    pub organisation: OrganisationId,
+    /// The person.
+    pub user: UserId,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Go on.
+    Allow,
+    /// Stop, and say this.
+    Deny(&'static str),
+}
+
+/// Which sessions a person may list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionScope {
+    /// Everybody's in the organisation.
+    All,
+    /// Their own.
+    Own,
+}
+
+/// Decides.
+pub fn authorize(actor: &Actor, action: Action) -> Decision {
+    if action.organisation() != actor.organisation {
+        return Decision::Deny("This belongs to another organisation.");
+    }
+    match action {
+        Action::ViewCluster { .. } => Decision::Allow,
+        Action::Exec { .. } => may_exec(actor.role),
+        Action::ViewSession(owner) => match session_scope(actor) {
+            SessionScope::All => Decision::Allow,
+            SessionScope::Own => own(actor, owner, "You may only see your own sessions."),
+        },
+        Action::AttachSession(owner) => match may_exec(actor.role) {
+            Decision::Allow => own(actor, owner, "You may only enter your own sessions."),
+            denied @ Decision::Deny(_) => denied,
+        },
+        Action::EndSession(owner) => match actor.role {
+            Role::Owner | Role::Admin => Decision::Allow,
+            Role::Auditor | Role::Member => own(actor, owner, "You may only end your own sessions."),
+        },
+    }
+}
+
+/// Says which sessions a list may show. Agrees with [`Action::ViewSession`].
+pub const fn session_scope(actor: &Actor) -> SessionScope {
+    match actor.role {
+        Role::Owner | Role::Admin | Role::Auditor => SessionScope::All,
+        Role::Member => SessionScope::Own,
+    }
+}
+
+impl Action {
+    const fn organisation(self) -> OrganisationId {
+        match self {
+            Self::ViewCluster { organisation } | Self::Exec { organisation } => organisation,
+            Self::ViewSession(owner) | Self::AttachSession(owner) | Self::EndSession(owner) => owner.organisation,
+        }
+    }
+}
+
+const fn may_exec(role: Role) -> Decision {
+    match role {
+        Role::Owner | Role::Admin | Role::Member => Decision::Allow,
+        Role::Auditor => Decision::Deny("Auditors see what others did; they open no terminals."),
+    }
+}
+
+fn own(actor: &Actor, owner: SessionOwner, otherwise: &'static str) -> Decision {
+    if owner.user == actor.user { Decision::Allow } else { Decision::Deny(otherwise) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: OrganisationId = OrganisationId::from_uuid(uuid::Uuid::from_u128(1));
+    const ELSEWHERE: OrganisationId = OrganisationId::from_uuid(uuid::Uuid::from_u128(2));
+    const ME: UserId = UserId::from_uuid(uuid::Uuid::from_u128(3));
+    const ANOTHER: UserId = UserId::from_uuid(uuid::Uuid::from_u128(4));
+
+    fn actor(role: Role) -> Actor {
+        let login_session = LoginSessionId::from_uuid(uuid::Uuid::from_u128(5));
+        Actor { user: ME, organisation: HERE, role, login_session }
+    }
+
+    fn actions(organisation: OrganisationId, user: UserId) -> [Action; 5] {
+        let owner = SessionOwner { organisation, user };
+        [
+            Action::ViewCluster { organisation },
+            Action::Exec { organisation },
+            Action::ViewSession(owner),
+            Action::AttachSession(owner),
+            Action::EndSession(owner),
+        ]
+    }
+
+    fn allowed(role: Role, organisation: OrganisationId, user: UserId) -> [bool; 5] {
+        actions(organisation, user).map(|action| authorize(&actor(role), action) == Decision::Allow)
+    }
+
+    #[test]
+    fn every_role_may_do_exactly_what_the_table_says() {
+        // view cluster, exec, view session, attach, end
+        for (role, mine, theirs) in [
+            (Role::Owner, [true, true, true, true, true], [true, true, true, false, true]),
+            (Role::Admin, [true, true, true, true, true], [true, true, true, false, true]),
+            (Role::Auditor, [true, false, true, false, true], [true, false, true, false, false]),
+            (Role::Member, [true, true, true, true, true], [true, true, false, false, false]),
+        ] {
+            assert_eq!(allowed(role, HERE, ME), mine, "{role:?}, own");
+            assert_eq!(allowed(role, HERE, ANOTHER), theirs, "{role:?}, another's");
+        }
+    }
+
+    #[test]
+    fn nobody_may_do_anything_in_another_organisation() {
+        for role in Role::ALL {
+            assert_eq!(allowed(role, ELSEWHERE, ME), [false; 5], "{role:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_list_shows_is_what_may_be_viewed() {
+        let theirs = SessionOwner { organisation: HERE, user: ANOTHER };
+        for role in Role::ALL {
+            let may_view = authorize(&actor(role), Action::ViewSession(theirs)) == Decision::Allow;
+            assert_eq!(session_scope(&actor(role)) == SessionScope::All, may_view, "{role:?}");
+        }
+    }
+}

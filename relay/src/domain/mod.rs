@@ -1,0 +1,8 @@
+//! What the relay talks about: entities and decisions, pure. Nothing here does I/O or asks what time it is.
+
+pub mod access;
+pub mod agent;
+pub mod cluster;
+pub mod name;
+pub mod organisation;
+pub mod session;

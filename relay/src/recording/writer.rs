@@ -1,0 +1,212 @@
+//! The threads that write and sync recordings.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use podlatch_protocol::id::SessionId;
+use podlatch_protocol::terminal::TerminalSize;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::error;
+
+use super::files::Files;
+use super::tail::Tail;
+use super::timeline::{Entry, Event};
+use super::{IN_FLIGHT_BYTES, Recording, RecordingError, Shared};
+use crate::clock::UnixMillis;
+
+/// Jobs of all sessions that may wait for the writer.
+const QUEUED_JOBS: usize = 1024;
+
+/// How long written output may stay without a sync.
+const SYNC_AFTER: Duration = Duration::from_millis(100);
+
+/// Written output after which a sync does not wait: the agent's holder keeps 4 MiB at most, and stops reading when it is full.
+const SYNC_AT_BYTES: u64 = 512 * 1024;
+
+/// What the writer has to do.
+pub(super) enum Job {
+    Output { recording: Arc<Shared>, bytes: Bytes, at: UnixMillis },
+    Resize { recording: Arc<Shared>, size: TerminalSize, at: UnixMillis },
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Terminal bytes must not reach a log by way of a debug print.
+        f.write_str(match self {
+            Self::Output { .. } => "Job::Output",
+            Self::Resize { .. } => "Job::Resize",
+        })
+    }
+}
+
+/// What the syncer was asked for already: a bit for "some time", a bit for "at once".
+#[derive(Debug, Default)]
+pub(super) struct SyncState(AtomicU64);
+
+const SOON: u64 = 1;
+const NOW: u64 = 2;
+
+impl SyncState {
+    /// Notes the request; returns whether it is new.
+    fn ask(&self, bit: u64) -> bool {
+        self.0.fetch_or(bit, Ordering::AcqRel) & bit == 0
+    }
+
+    fn clear(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+}
+
+enum SyncRequest {
+    Soon(Arc<Shared>),
+    Now(Arc<Shared>),
+}
+
+/// Makes recordings. Cheap to clone; its threads end when the last clone and the last recording are gone.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    folder: Arc<PathBuf>,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Recorder {
+    /// Starts the threads. Recordings are kept in `folder`, which must exist.
+    pub fn start(folder: PathBuf) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUED_JOBS);
+        let (sync, sync_queue) = std_mpsc::channel();
+        std::thread::Builder::new().name("recording-writer".into()).spawn(move || write_all(queue, &sync))?;
+        std::thread::Builder::new().name("recording-syncer".into()).spawn(move || sync_all(&sync_queue))?;
+        Ok(Self { folder: Arc::new(folder), jobs })
+    }
+
+    /// Begins a session's recording. Cancel safe in that nothing depends on what a cancelled one leaves behind.
+    pub async fn create(&self, session: SessionId) -> Result<Recording, RecordingError> {
+        self.open(session, |folder| Files::create(folder).map(|files| (files, 0))).await
+    }
+
+    /// Continues a session's recording where it ends. Cancel safe.
+    pub async fn resume(&self, session: SessionId) -> Result<Recording, RecordingError> {
+        self.open(session, |folder| Files::resume(folder)).await
+    }
+
+    async fn open(
+        &self,
+        session: SessionId,
+        open: impl FnOnce(&std::path::Path) -> io::Result<(Files, u64)> + Send + 'static,
+    ) -> Result<Recording, RecordingError> {
+        let folder = self.folder.join(session.to_string());
+        let path = folder.clone();
+        let opened =
+            tokio::task::spawn_blocking(move || open(&path)).await.map_err(|_| RecordingError::ShuttingDown)?;
+        let (files, length) = opened.map_err(|source| RecordingError::Io { path: folder.clone(), source })?;
+        let shared = Shared {
+            session,
+            folder,
+            written: watch::Sender::new(length),
+            failure: watch::Sender::new(None),
+            // What an earlier life wrote may not have been synced; the next sync says.
+            durable: watch::Sender::new(0),
+            tail: Mutex::new(Tail::at(length)),
+            files: Mutex::new(files),
+            room: Semaphore::new(IN_FLIGHT_BYTES),
+            sync: SyncState::default(),
+        };
+        Ok(Recording { shared: Arc::new(shared), jobs: self.jobs.clone() })
+    }
+}
+
+fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::Sender<SyncRequest>) {
+    while let Some(job) = queue.blocking_recv() {
+        match job {
+            Job::Output { recording, bytes, at } => write_output(&recording, bytes, at, sync),
+            Job::Resize { recording, size, at } => {
+                let offset = *recording.written.borrow();
+                let entry = Entry { event: Event::Resize(size), at, offset };
+                let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).mark(entry);
+                note_failure(&recording, result);
+            }
+        }
+    }
+}
+
+fn write_output(recording: &Arc<Shared>, bytes: Bytes, at: UnixMillis, sync: &std_mpsc::Sender<SyncRequest>) {
+    let length = bytes.len();
+    if recording.failure.borrow().is_some() {
+        return;
+    }
+    let offset = *recording.written.borrow() + length as u64;
+    let entry = Entry { event: Event::Output, at, offset };
+    let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).append(&bytes, entry);
+    if !note_failure(recording, result) {
+        return;
+    }
+    recording.tail.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    recording.written.send_replace(offset);
+    recording.room.add_permits(length.min(IN_FLIGHT_BYTES));
+    let unsynced = offset - *recording.durable.borrow();
+    // The syncer lives as long as this thread.
+    if recording.sync.ask(SOON) {
+        let _gone = sync.send(SyncRequest::Soon(Arc::clone(recording)));
+    }
+    if unsynced >= SYNC_AT_BYTES && recording.sync.ask(NOW) {
+        let _gone = sync.send(SyncRequest::Now(Arc::clone(recording)));
+    }
+}
+
+/// Notes a failure once; nothing is written after it. Returns whether all is well.
+fn note_failure(recording: &Shared, result: io::Result<()>) -> bool {
+    let Err(error) = result else {
+        return true;
+    };
+    error!(session.id = %recording.session, %error, "a recording cannot be written; its session will be ended");
+    recording.failure.send_replace(Some(error.to_string().into()));
+    // Whoever waits for room learns that there will be none.
+    recording.room.close();
+    false
+}
+
+fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>) {
+    let mut due: HashMap<SessionId, (Instant, Arc<Shared>)> = HashMap::new();
+    loop {
+        let next = due.values().map(|(at, _)| *at).min();
+        let request = match next {
+            Some(at) => queue.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => queue.recv().map_err(|_| std_mpsc::RecvTimeoutError::Disconnected),
+        };
+        match request {
+            Ok(SyncRequest::Soon(recording)) => {
+                due.entry(recording.session).or_insert_with(|| (Instant::now() + SYNC_AFTER, recording));
+            }
+            Ok(SyncRequest::Now(recording)) => {
+                due.remove(&recording.session);
+                sync_one(&recording);
+            }
+            Err(std_mpsc::RecvTimeoutError::Timeout) => {
+                let now = Instant::now();
+                for (_, recording) in due.extract_if(|_, (at, _)| *at <= now).map(|(_, due)| due).collect::<Vec<_>>() {
+                    sync_one(&recording);
+                }
+            }
+            Err(std_mpsc::RecvTimeoutError::Disconnected) => {
+                due.into_values().for_each(|(_, recording)| sync_one(&recording));
+                return;
+            }
+        }
+    }
+}
+
+fn sync_one(recording: &Shared) {
+    // Before the offset is read: what is written from here on asks anew.
+    recording.sync.clear();
+    let offset = *recording.written.borrow();
+    let duplicates = recording.files.lock().unwrap_or_else(PoisonError::into_inner).duplicate();
+    let result = duplicates.and_then(|(output, timeline)| output.sync_data().and_then(|()| timeline.sync_data()));
+    if note_failure(recording, result) {
+        recording.durable.send_replace(offset);
+    }
+}

@@ -1,0 +1,185 @@
+//! A session's stream to its agent: opened or re-attached here, read by a task of its own that records what it reads.
+
+use std::time::Duration;
+
+use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_protocol::close::{Refusal, RefusalCode};
+use podlatch_protocol::request::{Attach, Open, Reap, ReapReply, Request};
+use podlatch_protocol::session::{Attached, Cleanup, Ended, InputApplied, Opened, Output, ToRelay};
+use podlatch_protocol::{codec, frame::FrameKind};
+use quinn::{RecvStream, SendStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::recording::Recording;
+use crate::tunnel::AgentHandle;
+
+/// How long an agent may take to start a process: the container's own limit is 20 s, and the pod is looked up first.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// How long an agent may take to hand a session over.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an agent may take to kill what is left: five seconds, and the way there and back.
+const REAP_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// News from the stream that may wait for the owner.
+const NEWS: usize = 16;
+
+/// The writing half, with its news.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) writer: FrameWriter<SendStream>,
+    pub(super) news: mpsc::Receiver<News>,
+}
+
+/// What the owner hears of the stream.
+#[derive(Debug)]
+pub(super) enum News {
+    Applied(InputApplied),
+    Ended(Ended),
+    /// The stream is over; nothing more is recorded from it. Always the last.
+    Closed {
+        recorded: u64,
+        fault: Option<Fault>,
+    },
+}
+
+/// Why a stream must not be continued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The agent broke the protocol.
+    Protocol,
+    /// Output is missing.
+    Gap,
+}
+
+/// Asks the agent to start the process.
+pub(super) async fn open(agent: &AgentHandle, open: Open) -> Result<(Opened, HalfOpen), Refusal> {
+    let (first, half) = ask(agent, Request::Open(open), OPEN_TIMEOUT).await?;
+    match first {
+        ToRelay::Opened(opened) => Ok((opened, half)),
+        ToRelay::Refused(refusal) => Err(refusal),
+        _ => Err(Refusal::new(RefusalCode::Other(0), "the agent answered with something else")),
+    }
+}
+
+/// Asks the agent to hand the session over.
+pub(super) async fn attach(agent: &AgentHandle, attach: Attach) -> Result<(Attached, HalfOpen), Refusal> {
+    let (first, half) = ask(agent, Request::Attach(attach), ATTACH_TIMEOUT).await?;
+    match first {
+        ToRelay::Attached(attached) => Ok((attached, half)),
+        ToRelay::Refused(refusal) => Err(refusal),
+        _ => Err(Refusal::new(RefusalCode::Other(0), "the agent answered with something else")),
+    }
+}
+
+/// Asks the agent to kill what a session left behind.
+pub(super) async fn reap(agent: &AgentHandle, reap: Reap) -> Cleanup {
+    let answer = timeout(REAP_TIMEOUT, async {
+        let (_writer, mut reader) = agent.request(&Request::Reap(reap)).await.ok()?;
+        let frame = reader.next().await.ok()??;
+        (frame.kind == FrameKind::REAP_REPLY).then_some(())?;
+        codec::decode::<ReapReply>(&frame.body).ok()
+    });
+    answer.await.ok().flatten().map_or(Cleanup::Unconfirmed, |reply| reply.cleanup)
+}
+
+/// A stream whose first answer was taken.
+#[derive(Debug)]
+pub(super) struct HalfOpen {
+    writer: FrameWriter<SendStream>,
+    reader: FrameReader<RecvStream>,
+}
+
+async fn ask(agent: &AgentHandle, request: Request, limit: Duration) -> Result<(ToRelay, HalfOpen), Refusal> {
+    let answer = timeout(limit, async {
+        let (writer, mut reader) = agent.request(&request).await.map_err(|error| unreachable(&error))?;
+        loop {
+            let frame = reader.next().await.map_err(|error| unreachable(&error))?;
+            let frame =
+                frame.ok_or_else(|| Refusal::new(RefusalCode::AgentOffline, "the stream ended without an answer"))?;
+            let message =
+                ToRelay::decode(frame).map_err(|error| Refusal::new(RefusalCode::Other(0), error.to_string()))?;
+            if let Some(message) = message {
+                return Ok((message, HalfOpen { writer, reader }));
+            }
+        }
+    });
+    answer.await.unwrap_or_else(|_| Err(Refusal::new(RefusalCode::AgentTimeout, "")))
+}
+
+fn unreachable(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new(RefusalCode::AgentOffline, error.to_string())
+}
+
+impl HalfOpen {
+    /// Starts the reading task, which expects output from `next` on.
+    pub(super) fn start(self, recording: Recording, next: u64, clock: Clock, tracker: &TaskTracker) -> Link {
+        let (news, receiver) = mpsc::channel(NEWS);
+        let reading = Reading { reader: self.reader, recording, next, clock, news };
+        tracker.spawn(reading.run());
+        Link { writer: self.writer, news: receiver }
+    }
+}
+
+struct Reading {
+    reader: FrameReader<RecvStream>,
+    recording: Recording,
+    next: u64,
+    clock: Clock,
+    news: mpsc::Sender<News>,
+}
+
+impl Reading {
+    async fn run(mut self) {
+        let fault = self.read_all().await;
+        // An error means that the owner is gone.
+        let _over = self.news.send(News::Closed { recorded: self.next, fault }).await;
+    }
+
+    async fn read_all(&mut self) -> Option<Fault> {
+        loop {
+            let Ok(Some(frame)) = self.reader.next().await else {
+                return None;
+            };
+            let news = match ToRelay::decode(frame) {
+                Ok(Some(ToRelay::Output(output))) => {
+                    if let Err(fault) = self.record(output).await {
+                        return fault;
+                    }
+                    continue;
+                }
+                Ok(Some(ToRelay::InputApplied(applied))) => News::Applied(applied),
+                Ok(Some(ToRelay::Ended(ended))) => News::Ended(ended),
+                Ok(Some(ToRelay::Opened(_) | ToRelay::Attached(_) | ToRelay::Refused(_))) | Err(_) => {
+                    warn!("an agent broke the protocol on a session's stream");
+                    return Some(Fault::Protocol);
+                }
+                Ok(None) => continue,
+            };
+            if self.news.send(news).await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Records what is new of a piece of output. The error is how the stream ends.
+    async fn record(&mut self, output: Output) -> Result<(), Option<Fault>> {
+        let Some(known) = self.next.checked_sub(output.offset) else {
+            warn!(expected = self.next, offset = output.offset, "output is missing on a session's stream");
+            return Err(Some(Fault::Gap));
+        };
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        if known >= output.bytes.len() {
+            return Ok(());
+        }
+        let bytes = output.bytes.slice(known..);
+        self.next += bytes.len() as u64;
+        // A recording that fails says so to the owner; one whose writer is gone means that the relay ends.
+        self.recording.append(bytes, self.clock.now()).await.map_err(|_| None)
+    }
+}

@@ -1,0 +1,115 @@
+//! Opening a session: stored, recorder ready, then started; whatever fails ends it with its reason stored.
+
+use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
+use podlatch_protocol::id::SessionId;
+use podlatch_protocol::request::{Open, Program};
+use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
+use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
+use tracing::{error, info};
+
+use super::flow::Flow;
+use super::link;
+use super::sessions::Sessions;
+use super::task::StartFrom;
+use crate::domain::access::Actor;
+use crate::domain::cluster::Cluster;
+use crate::domain::organisation::ClientInfo;
+use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
+use crate::recording::RecordingError;
+use crate::store::StoreError;
+
+/// What a person asks for; that they may was decided before.
+#[derive(Debug)]
+pub struct OpenSession {
+    /// Who.
+    pub actor: Actor,
+    /// Where the person sits.
+    pub client: ClientInfo,
+    /// Which cluster.
+    pub cluster: Cluster,
+    /// In what.
+    pub target: PodTarget,
+    /// What is to run.
+    pub program: Program,
+    /// The terminal's size.
+    pub size: TerminalSize,
+}
+
+/// Why a session was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The agent, or Kubernetes through it, refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It cannot be recorded, so it is not opened.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Sessions {
+    /// Opens a session. Not cancel safe: a cancelled one may leave a process behind until its agent is asked about it.
+    pub async fn open(&self, request: OpenSession) -> Result<Session, OpenError> {
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        let offline = || Refusal::new(RefusalCode::AgentOffline, "");
+        let agent = shared.agents.pick(request.cluster.id).ok_or_else(offline)?;
+        let new = NewSession {
+            id: SessionId::new(now.since_epoch(), &shared.entropy.bytes()),
+            organisation: request.actor.organisation,
+            cluster: request.cluster.id,
+            agent: Some(agent.agent()),
+            user: request.actor.user,
+            login_session: request.actor.login_session,
+            target: request.target,
+            program: request.program,
+            client: request.client,
+            started_at: now,
+        };
+        shared.store.insert_session(&new).await?;
+        let recording = match shared.recorder.create(new.id).await {
+            Ok(recording) => recording,
+            Err(error) => {
+                self.store_failure(&new, EndCause::RecordingFailed, &error.to_string()).await;
+                return Err(error.into());
+            }
+        };
+        let mut flow = Flow::at(0);
+        let open = Open {
+            session: new.id,
+            target: new.target.clone(),
+            program: new.program.clone(),
+            size: request.size,
+            credit: flow.grant_anew(),
+            grace: shared.settings.grace,
+            after_exit: shared.settings.after_exit,
+        };
+        let (opened, half) = match link::open(&agent, open).await {
+            Ok(opened) => opened,
+            Err(refusal) => {
+                info!(session.id = %new.id, reason = refusal.code.slug(), "a session was refused");
+                self.store_failure(&new, EndCause::NotOpened, &refusal.to_string()).await;
+                return Err(refusal.into());
+            }
+        };
+        shared.store.session_opened(new.organisation, new.id, &opened).await?;
+        let id = new.id;
+        let stored = shared.store.get_session(new.organisation, id).await?.ok_or(StoreError::Missing("the session"))?;
+        // Its state was just stored; a second process could only have ended it.
+        let stored = Session { state: SessionState::Live(opened), ..stored };
+        self.spawn(&stored, recording, StartFrom::Open { half, agent, flow });
+        Ok(stored)
+    }
+
+    async fn store_failure(&self, new: &NewSession, cause: EndCause, reason: &str) {
+        let outcome = ExitOutcome::Failed(podlatch_protocol::close::cut(reason.to_owned()));
+        let ended = Ended { cause, outcome, cleanup: Cleanup::NotWanted, output_length: 0 };
+        let end = SessionEnd { at: self.shared.clock.now(), ended };
+        if let Err(error) = self.shared.store.session_ended(new.organisation, new.id, &end).await {
+            error!(session.id = %new.id, %error, "the end of a session that was not opened could not be stored");
+        }
+    }
+}

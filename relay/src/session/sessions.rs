@@ -1,0 +1,222 @@
+//! The table of live sessions, and what happens to all of them: restarts of the relay, news of agents.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use podlatch_protocol::close::EndCause;
+use podlatch_protocol::id::{AgentId, SessionId};
+use podlatch_protocol::request::{AfterExit, Reap};
+use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+use super::task::{Begin, Owner, StartFrom};
+use super::{AgentNews, Command, SessionHandle, Status, link};
+use crate::clock::Clock;
+use crate::domain::session::{Session, SessionEnd, SessionState};
+use crate::entropy::Entropy;
+use crate::recording::{Recorder, Recording};
+use crate::store::{Store, StoreError};
+use crate::tunnel::{AgentEvent, AgentHandle, Agents};
+
+/// Commands of all viewers that may wait for one owner.
+const QUEUED_COMMANDS: usize = 64;
+
+/// What holds for all sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long a session outlives its last viewer, or its agent's absence.
+    pub grace: Duration,
+    /// What becomes of processes that outlive the person's own exit.
+    pub after_exit: AfterExit,
+}
+
+/// The live sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What every owner needs.
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) recorder: Recorder,
+    pub(super) agents: Agents,
+    pub(super) clock: Clock,
+    pub(super) entropy: Entropy,
+    pub(super) settings: Settings,
+    pub(super) tracker: TaskTracker,
+    live: Mutex<HashMap<SessionId, Live>>,
+}
+
+struct Live {
+    agent: Option<AgentId>,
+    handle: SessionHandle,
+}
+
+impl Shared {
+    pub(super) fn remove(&self, session: SessionId) {
+        self.table().remove(&session);
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<SessionId, Live>> {
+        // Nothing panics while it holds the lock; if it did, the table would still be whole.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").field("live", &self.count()).finish()
+    }
+}
+
+impl Sessions {
+    /// An empty table.
+    pub fn new(
+        store: Store,
+        recorder: Recorder,
+        agents: Agents,
+        (clock, entropy): (Clock, Entropy),
+        settings: Settings,
+        tracker: TaskTracker,
+    ) -> Self {
+        let live = Mutex::default();
+        Self { shared: Arc::new(Shared { store, recorder, agents, clock, entropy, settings, tracker, live }) }
+    }
+
+    /// Takes up the sessions that an earlier life of the relay left: their agents still hold them. To be called before
+    /// agents may connect. Not cancel safe: call it once.
+    pub async fn restore(&self) -> Result<(), StoreError> {
+        for session in self.shared.store.unfinished_sessions().await? {
+            match &session.state {
+                SessionState::Live(_) => self.restore_one(&session).await?,
+                // The agent may have started it all the same; it is reaped when the agent connects.
+                SessionState::Opening => self.end_stored(&session, EndCause::AgentLost, Cleanup::Unconfirmed).await?,
+                SessionState::Ended { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn restore_one(&self, session: &Session) -> Result<(), StoreError> {
+        let recording = match self.shared.recorder.resume(session.id()).await {
+            Ok(recording) => recording,
+            Err(error) => {
+                error!(session.id = %session.id(), %error, "a session cannot go on without its recording");
+                return self.end_stored(session, EndCause::RecordingFailed, Cleanup::Unconfirmed).await;
+            }
+        };
+        let recorded = *recording.written().borrow();
+        info!(session.id = %session.id(), offset = recorded, "waiting for the agent of a session");
+        self.spawn(session, recording, StartFrom::Restart { recorded });
+        Ok(())
+    }
+
+    async fn end_stored(&self, session: &Session, cause: EndCause, cleanup: Cleanup) -> Result<(), StoreError> {
+        let ended = Ended { cause, outcome: ExitOutcome::Unknown, cleanup, output_length: 0 };
+        let end = SessionEnd { at: self.shared.clock.now(), ended };
+        self.shared.store.session_ended(session.request.organisation, session.id(), &end).await.map(drop)
+    }
+
+    /// Starts a session's owner.
+    pub(super) fn spawn(&self, session: &Session, recording: Recording, start: StartFrom) {
+        let (commands, receiver) = mpsc::channel(QUEUED_COMMANDS);
+        let status = watch::Sender::new(match start {
+            StartFrom::Open { .. } => Status::Live,
+            StartFrom::Restart { .. } => Status::AgentSilent,
+        });
+        let handle =
+            SessionHandle { id: session.id(), recording: recording.clone(), status: status.subscribe(), commands };
+        let mut target = session.request.target.clone();
+        let mut process = None;
+        if let SessionState::Live(opened) = &session.state {
+            target.container = Some(opened.container.clone());
+            process = opened.process;
+        }
+        let begin = Begin {
+            session: session.id(),
+            organisation: session.request.organisation,
+            target,
+            process,
+            recording,
+            commands: receiver,
+            status,
+            start,
+        };
+        self.shared.table().insert(session.id(), Live { agent: session.request.agent, handle });
+        self.shared.tracker.spawn(Owner::new(Arc::clone(&self.shared), begin).run());
+    }
+
+    /// A live session's handle.
+    pub(crate) fn get(&self, session: SessionId) -> Option<SessionHandle> {
+        self.shared.table().get(&session).map(|live| live.handle.clone())
+    }
+
+    /// How many sessions are live.
+    pub fn count(&self) -> usize {
+        self.shared.table().len()
+    }
+
+    /// Passes on what happens to agents, until the registry is gone. Cancel safe.
+    pub async fn follow_agents(self, mut events: mpsc::Receiver<AgentEvent>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                AgentEvent::Connected { handle, .. } => self.agent_connected(&handle).await,
+                AgentEvent::Silent { agent, .. } => self.tell(agent, &AgentNews::Silent).await,
+                AgentEvent::Answering { agent, .. } => self.tell(agent, &AgentNews::Answering).await,
+                // Its streams end by themselves, and each owner sees its own.
+                AgentEvent::Disconnected { .. } => {}
+            }
+        }
+    }
+
+    async fn agent_connected(&self, handle: &AgentHandle) {
+        let held: HashSet<SessionId> = handle.sessions().iter().copied().collect();
+        for live in self.of_agent(handle.agent()) {
+            let news = AgentNews::Connected { handle: handle.clone(), holds: held.contains(&live.id) };
+            live.send(Command::Agent(news)).await;
+        }
+        for session in held {
+            if self.get(session).is_none() {
+                self.disown(handle, session).await;
+            }
+        }
+    }
+
+    /// The agent holds a session that is over here: ended while the two could not reach each other.
+    async fn disown(&self, handle: &AgentHandle, session: SessionId) {
+        let stored = self.shared.store.get_session(handle.organisation(), session).await;
+        let Ok(Some(stored)) = stored else {
+            return;
+        };
+        // Neither another agent's session, nor one that is being opened at this moment.
+        let SessionState::Ended { opened, .. } = &stored.state else {
+            return;
+        };
+        if stored.request.agent != Some(handle.agent()) {
+            return;
+        }
+        let mut target = stored.request.target.clone();
+        target.container = opened.as_ref().map(|opened| opened.container.clone()).or(target.container);
+        let reap = Reap { session, target, process: opened.as_ref().and_then(|opened| opened.process) };
+        let handle = handle.clone();
+        self.shared.tracker.spawn(async move {
+            let cleanup = link::reap(&handle, reap).await;
+            info!(session.id = %session, ?cleanup, "had an agent end a session that is over");
+        });
+    }
+
+    async fn tell(&self, agent: AgentId, news: &AgentNews) {
+        for live in self.of_agent(agent) {
+            live.send(Command::Agent(news.clone())).await;
+        }
+    }
+
+    fn of_agent(&self, agent: AgentId) -> Vec<SessionHandle> {
+        let table = self.shared.table();
+        table.values().filter(|live| live.agent == Some(agent)).map(|live| live.handle.clone()).collect()
+    }
+}

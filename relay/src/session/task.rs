@@ -1,0 +1,571 @@
+//! A session's owner task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
+use podlatch_protocol::id::{AgentInstanceId, OrganisationId, SessionId};
+use podlatch_protocol::request::{Attach, Reap};
+use podlatch_protocol::session::{Attached, Cleanup, Ended, ExitOutcome, ToAgent};
+use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{error, info, warn};
+
+use super::flow::{Flow, UNLIMITED};
+use super::inputs::Inputs;
+use super::link::{self, Fault, HalfOpen, Link, News};
+use super::sessions::Shared;
+use super::{AgentNews, Command, Joined, Status};
+use crate::domain::session::SessionEnd;
+use crate::recording::Recording;
+use crate::tunnel::AgentHandle;
+
+/// How long the agent may take to end a session: five seconds for the killing, and the way there and back.
+const END_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// How long the last output may take to become durable before its agent may forget it.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two attempts to take a session over from an agent that is connected but does not hand it over.
+const ATTACH_AGAIN: Duration = Duration::from_secs(1);
+
+/// Attempts to write a session's end to the database, a second apart. After that the next start of the relay finds it.
+const STORE_ATTEMPTS: u32 = 60;
+
+/// What an owner begins with.
+pub(super) struct Begin {
+    pub(super) session: SessionId,
+    pub(super) organisation: OrganisationId,
+    /// With the container named, if it is known.
+    pub(super) target: PodTarget,
+    pub(super) process: Option<u32>,
+    pub(super) recording: Recording,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) start: StartFrom,
+}
+
+/// Where an owner begins.
+pub(super) enum StartFrom {
+    /// The process has just been started.
+    Open { half: HalfOpen, agent: AgentHandle, flow: Flow },
+    /// The relay was restarted; the agent is still to connect.
+    Restart { recorded: u64 },
+}
+
+/// Where the session stands with its agent.
+enum Path {
+    /// On a stream.
+    Linked(Link),
+    /// Being taken over.
+    Attaching(oneshot::Receiver<Result<(Attached, HalfOpen), Refusal>>),
+    /// Its agent is not there, or has just failed to hand it over.
+    Waiting { since: Instant, again: Option<Instant> },
+}
+
+/// Where the session stands in its life.
+enum Life {
+    Live,
+    /// The agent was asked to end it.
+    Closing {
+        cause: EndCause,
+        deadline: Instant,
+    },
+}
+
+/// What the owner woke up for.
+enum Wake {
+    Command(Option<Command>),
+    News(News),
+    Attached(Result<(Attached, HalfOpen), Refusal>),
+    Flushed(std::io::Result<()>),
+    LinkLost,
+    Durable,
+    RecordingFailed,
+    Time,
+}
+
+/// What a step leads to.
+enum Next {
+    GoOn,
+    Finish(Ended),
+}
+
+pub(super) struct Owner {
+    shared: Arc<Shared>,
+    session: SessionId,
+    organisation: OrganisationId,
+    target: PodTarget,
+    process: Option<u32>,
+    recording: Recording,
+    written: watch::Receiver<u64>,
+    failure: watch::Receiver<Option<Arc<str>>>,
+    durable: watch::Receiver<u64>,
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<Status>,
+    path: Path,
+    life: Life,
+    agent: Option<AgentHandle>,
+    instance: Option<AgentInstanceId>,
+    flow: Flow,
+    inputs: Inputs,
+    viewed: bool,
+    size: SizePacer,
+    /// Since when nobody looks.
+    unwatched_since: Option<Instant>,
+    /// Output below this was submitted to the recording.
+    recorded: u64,
+}
+
+impl Owner {
+    pub(super) fn new(shared: Arc<Shared>, begin: Begin) -> Self {
+        let now = Instant::now();
+        let (written, durable, failure) =
+            (begin.recording.written(), begin.recording.durable(), begin.recording.failure());
+        let (path, agent, flow, recorded, viewed) = match begin.start {
+            StartFrom::Open { half, agent, flow } => {
+                let link = half.start(begin.recording.clone(), 0, shared.clock.clone(), &shared.tracker);
+                (Path::Linked(link), Some(agent), flow, 0, false)
+            }
+            StartFrom::Restart { recorded } => {
+                (Path::Waiting { since: now, again: None }, None, Flow::at(recorded), recorded, recorded > 0)
+            }
+        };
+        Self {
+            shared,
+            session: begin.session,
+            organisation: begin.organisation,
+            target: begin.target,
+            process: begin.process,
+            recording: begin.recording,
+            written,
+            failure,
+            durable,
+            commands: begin.commands,
+            status: begin.status,
+            path,
+            life: Life::Live,
+            instance: agent.as_ref().map(AgentHandle::instance),
+            agent,
+            flow,
+            inputs: Inputs::default(),
+            viewed,
+            size: SizePacer::default(),
+            unwatched_since: Some(now),
+            recorded,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let ended = loop {
+            self.resize().await;
+            self.grant();
+            let wake = self.wake().await;
+            if let Next::Finish(ended) = self.step(wake).await {
+                break ended;
+            }
+        };
+        self.finish(ended).await;
+    }
+
+    /// Cancel safe: every branch is.
+    async fn wake(&mut self) -> Wake {
+        let deadline = self.deadline();
+        tokio::select! {
+            command = self.commands.recv() => Wake::Command(command),
+            wake = on_path(&mut self.path) => wake,
+            Ok(()) = self.durable.changed() => Wake::Durable,
+            Ok(()) = self.failure.changed() => Wake::RecordingFailed,
+            () = until(deadline) => Wake::Time,
+        }
+    }
+
+    async fn step(&mut self, wake: Wake) -> Next {
+        match wake {
+            Wake::Command(Some(command)) => return self.handle_command(command).await,
+            // The table of sessions holds a handle; without it the relay is ending, and the session goes on without us.
+            Wake::Command(None) => std::future::pending().await,
+            Wake::News(News::Applied(applied)) => self.inputs.handle_applied(applied),
+            Wake::News(News::Ended(ended)) => return Next::Finish(ended),
+            Wake::News(News::Closed { recorded, fault }) => return self.handle_closed(recorded, fault),
+            Wake::Attached(Ok((attached, half))) => self.handle_attached(&attached, half),
+            Wake::Attached(Err(refusal)) => return self.handle_not_attached(&refusal).await,
+            Wake::Flushed(Ok(())) => {}
+            // The reading half sees the same end and tells how far it came.
+            Wake::Flushed(Err(_)) => self.drop_pending(),
+            Wake::Durable => {
+                let offset = *self.durable.borrow_and_update();
+                self.tell(&ToAgent::Recorded(offset));
+            }
+            Wake::LinkLost => {
+                let recorded = *self.written.borrow();
+                return self.handle_closed(recorded, Some(Fault::Protocol));
+            }
+            Wake::RecordingFailed => return self.close(EndCause::RecordingFailed),
+            Wake::Time => return self.handle_time(),
+        }
+        Next::GoOn
+    }
+
+    async fn handle_command(&mut self, command: Command) -> Next {
+        match command {
+            Command::Join { viewer, writer, size, joined } => {
+                let end = *self.written.borrow();
+                self.flow.join(viewer, end);
+                self.unwatched_since = None;
+                let first = !std::mem::replace(&mut self.viewed, true);
+                self.size.want(size);
+                if joined.send(Joined { input: self.inputs.join(writer), first }).is_err() {
+                    self.leave(viewer);
+                }
+            }
+            Command::Starts { viewer, offset } => self.flow.join(viewer, offset),
+            Command::Input { writer, offset, bytes } => {
+                // Without a link the viewer keeps its input, and is told to send it when there is one again.
+                if let (Path::Linked(_), Life::Live) = (&self.path, &self.life)
+                    && let Some(input) = self.inputs.accept(writer, offset, bytes)
+                {
+                    self.tell(&ToAgent::Input(input));
+                }
+            }
+            Command::Resize(size) => self.size.want(size),
+            Command::Rendered { viewer, offset } => {
+                let end = *self.written.borrow();
+                self.flow.handle_rendered(viewer, offset, end);
+                if let Some(offset) = self.flow.rendered_by_all() {
+                    self.recording.release_below(offset);
+                }
+            }
+            Command::Leave(viewer) => self.leave(viewer),
+            Command::End(cause) => return self.close(cause),
+            Command::Agent(news) => return self.handle_agent(news).await,
+        }
+        Next::GoOn
+    }
+
+    fn leave(&mut self, viewer: super::ViewerId) {
+        self.flow.leave(viewer);
+        if !self.flow.is_watched() && self.unwatched_since.is_none() {
+            self.unwatched_since = Some(Instant::now());
+        }
+    }
+
+    /// Passes on the size that is wanted, if it is time.
+    async fn resize(&mut self) {
+        let Some(size) = self.size.due(Instant::now()) else {
+            return;
+        };
+        if let Err(error) = self.recording.resize(size, self.shared.clock.now()).await {
+            warn!(session.id = %self.session, %error, "a terminal's size was not recorded");
+        }
+        self.tell(&ToAgent::Resize(size));
+    }
+
+    async fn handle_agent(&mut self, news: AgentNews) -> Next {
+        match news {
+            AgentNews::Connected { holds: true, handle } => {
+                self.instance = Some(handle.instance());
+                self.agent = Some(handle);
+                if let Path::Waiting { .. } = self.path {
+                    self.attach();
+                }
+            }
+            AgentNews::Connected { holds: false, handle } => {
+                // The same life of the agent has forgotten it; a new one never had it. Either way it cannot go on.
+                let cause = match self.instance {
+                    Some(before) if before == handle.instance() => EndCause::ConnectionLost,
+                    Some(_) | None => EndCause::AgentRestarted,
+                };
+                let cleanup = self.reap(&handle).await;
+                return Next::Finish(self.end_without_agent(self.cause_or(cause), cleanup));
+            }
+            AgentNews::Silent => self.tell_viewers(Status::AgentSilent),
+            AgentNews::Answering => {
+                if let Path::Linked(_) = self.path {
+                    self.tell_viewers(Status::Live);
+                }
+            }
+        }
+        Next::GoOn
+    }
+
+    fn attach(&mut self) {
+        let Some(agent) = self.agent.clone() else {
+            return;
+        };
+        let (done, answer) = oneshot::channel();
+        let attach = Attach { session: self.session, have_offset: self.recorded, credit: self.flow.grant_anew() };
+        self.shared.tracker.spawn(async move {
+            // An error means that the owner is gone.
+            let _over = done.send(link::attach(&agent, attach).await);
+        });
+        self.path = Path::Attaching(answer);
+    }
+
+    fn handle_attached(&mut self, attached: &Attached, half: HalfOpen) {
+        info!(session.id = %self.session, offset = self.recorded, "took a session over from its agent");
+        let clock = self.shared.clock.clone();
+        self.path = Path::Linked(half.start(self.recording.clone(), self.recorded, clock, &self.shared.tracker));
+        self.inputs.handle_attached(&attached.writers);
+        let durable = *self.durable.borrow();
+        self.tell(&ToAgent::Recorded(durable));
+        self.size.tell_again();
+        if let Life::Closing { cause, .. } = self.life {
+            self.tell(&ToAgent::Credit(UNLIMITED));
+            self.tell(&ToAgent::Close(cause));
+        }
+        self.tell_viewers(Status::Live);
+    }
+
+    async fn handle_not_attached(&mut self, refusal: &Refusal) -> Next {
+        match refusal.code {
+            RefusalCode::NoSuchSession => {
+                let cleanup = match self.agent.clone() {
+                    Some(agent) => self.reap(&agent).await,
+                    None => Cleanup::Unconfirmed,
+                };
+                Next::Finish(self.end_without_agent(self.cause_or(EndCause::ConnectionLost), cleanup))
+            }
+            RefusalCode::BadRequest => {
+                error!(session.id = %self.session, %refusal, "an agent cannot continue a session's output");
+                let cleanup = match self.agent.clone() {
+                    Some(agent) => self.reap(&agent).await,
+                    None => Cleanup::Unconfirmed,
+                };
+                Next::Finish(self.end_without_agent(EndCause::OutputLost, cleanup))
+            }
+            _ => {
+                self.wait_for_agent(Some(Instant::now() + ATTACH_AGAIN));
+                Next::GoOn
+            }
+        }
+    }
+
+    fn handle_closed(&mut self, recorded: u64, fault: Option<Fault>) -> Next {
+        self.recorded = recorded;
+        self.wait_for_agent(Some(Instant::now()));
+        match fault {
+            None => Next::GoOn,
+            Some(Fault::Protocol) => self.close(EndCause::ProtocolError),
+            Some(Fault::Gap) => self.close(EndCause::OutputLost),
+        }
+    }
+
+    fn wait_for_agent(&mut self, again: Option<Instant>) {
+        let since = match self.path {
+            Path::Waiting { since, .. } => since,
+            Path::Linked(_) | Path::Attaching(_) => Instant::now(),
+        };
+        self.path = Path::Waiting { since, again };
+        self.tell_viewers(Status::AgentSilent);
+    }
+
+    /// Asks the agent to end the session, or notes that it has to.
+    fn close(&mut self, cause: EndCause) -> Next {
+        if let Life::Live = self.life {
+            info!(session.id = %self.session, cause = cause.slug(), "ending a session");
+            self.life = Life::Closing { cause, deadline: Instant::now() + END_TIMEOUT };
+            self.tell(&ToAgent::Credit(UNLIMITED));
+            self.tell(&ToAgent::Close(cause));
+        }
+        Next::GoOn
+    }
+
+    fn handle_time(&mut self) -> Next {
+        let now = Instant::now();
+        match self.life {
+            Life::Closing { cause, deadline } if now >= deadline => {
+                return Next::Finish(self.end_without_agent(cause, Cleanup::Unconfirmed));
+            }
+            Life::Live if self.unwatched_since.is_some_and(|since| now >= since + self.shared.settings.grace) => {
+                return self.close(EndCause::Abandoned);
+            }
+            Life::Closing { .. } | Life::Live => {}
+        }
+        if let Path::Waiting { since, again } = &mut self.path {
+            if now >= *since + self.shared.settings.grace {
+                return Next::Finish(self.end_without_agent(self.cause_or(EndCause::AgentLost), Cleanup::Unconfirmed));
+            }
+            if again.is_some_and(|again| now >= again) {
+                *again = None;
+                let current = self.agent.as_ref().and_then(|agent| self.shared.agents.get(agent.agent()));
+                // Another life of the agent is announced with what it holds, which is nothing of this.
+                if let Some(agent) = current.filter(|agent| Some(agent.instance()) == self.instance) {
+                    self.agent = Some(agent);
+                    self.attach();
+                }
+            }
+        }
+        Next::GoOn
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let closing = match self.life {
+            Life::Closing { deadline, .. } => Some(deadline),
+            Life::Live => self.unwatched_since.map(|since| since + self.shared.settings.grace),
+        };
+        let waiting = match self.path {
+            Path::Waiting { since, again } => Some(again.unwrap_or(since + self.shared.settings.grace)),
+            Path::Linked(_) | Path::Attaching(_) => None,
+        };
+        closing.into_iter().chain(waiting).chain(self.size.deadline()).min()
+    }
+
+    fn grant(&mut self) {
+        if let (Path::Linked(_), Life::Live) = (&self.path, &self.life)
+            && let Some(limit) = self.flow.grant()
+        {
+            self.tell(&ToAgent::Credit(limit));
+        }
+    }
+
+    /// Puts a message on the way to the agent, if there is one; nothing that is told this way is lost on a reconnect.
+    fn tell(&mut self, message: &ToAgent) {
+        if let Path::Linked(link) = &mut self.path
+            && let Err(error) = message.put(link.writer.buffer())
+        {
+            error!(session.id = %self.session, %error, "a message to an agent could not be encoded");
+        }
+    }
+
+    fn drop_pending(&mut self) {
+        if let Path::Linked(link) = &mut self.path {
+            link.writer.buffer().clear();
+        }
+    }
+
+    fn tell_viewers(&self, status: Status) {
+        self.status.send_if_modified(|current| {
+            let news = *current != status && !matches!(current, Status::Ended(_));
+            if news {
+                *current = status;
+            }
+            news
+        });
+    }
+
+    fn cause_or(&self, cause: EndCause) -> EndCause {
+        match self.life {
+            Life::Closing { cause, .. } => cause,
+            Life::Live => cause,
+        }
+    }
+
+    fn end_without_agent(&self, cause: EndCause, cleanup: Cleanup) -> Ended {
+        Ended { cause, outcome: ExitOutcome::Unknown, cleanup, output_length: *self.written.borrow() }
+    }
+
+    async fn reap(&self, agent: &AgentHandle) -> Cleanup {
+        if self.target.container.is_none() {
+            return Cleanup::Unconfirmed;
+        }
+        let reap = Reap { session: self.session, target: self.target.clone(), process: self.process };
+        link::reap(agent, reap).await
+    }
+
+    /// Everything is recorded, stored and told, in this order; then the agent may forget.
+    async fn finish(mut self, ended: Ended) {
+        let length = ended.output_length;
+        let settled = timeout(SETTLE_TIMEOUT, async {
+            tokio::select! {
+                _ = self.written.wait_for(|written| *written >= length) => {}
+                _ = self.failure.wait_for(Option::is_some) => {}
+            }
+        });
+        if settled.await.is_err() {
+            warn!(session.id = %self.session, "a session's last output was not recorded in time");
+        }
+        self.store_end(&ended).await;
+        info!(session.id = %self.session, cause = ended.cause.slug(), cleanup = ?ended.cleanup, "a session ended");
+        self.tell_viewers(Status::Ended(ended.clone()));
+        self.shared.remove(self.session);
+        // Best effort: an agent that is not told forgets by itself after its grace time.
+        drop(timeout(SETTLE_TIMEOUT, self.durable.wait_for(|durable| *durable >= length)).await);
+        self.tell(&ToAgent::Close(ended.cause));
+        if let Path::Linked(link) = &mut self.path
+            && let Ok(Ok(())) = timeout(SETTLE_TIMEOUT, link.writer.flush()).await
+        {
+            let _closed = link.writer.get_mut().finish();
+        }
+    }
+
+    async fn store_end(&self, ended: &Ended) {
+        let end = SessionEnd { at: self.shared.clock.now(), ended: ended.clone() };
+        for _ in 0..STORE_ATTEMPTS {
+            match self.shared.store.session_ended(self.organisation, self.session, &end).await {
+                Ok(_first) => return,
+                Err(error) => {
+                    error!(session.id = %self.session, %error, "a session's end could not be stored; trying again")
+                }
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Sizes as a person drags a window: the latest counts, and not more than some are passed on a second.
+#[derive(Debug, Default)]
+struct SizePacer {
+    latest: Option<TerminalSize>,
+    told: Option<(TerminalSize, Instant)>,
+}
+
+/// Between two sizes that are passed on.
+const SIZE_INTERVAL: Duration = Duration::from_millis(50);
+
+impl SizePacer {
+    fn want(&mut self, size: TerminalSize) {
+        self.latest = Some(size);
+    }
+
+    /// The agent may not have heard the last one.
+    fn tell_again(&mut self) {
+        self.told = None;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match (self.latest, self.told) {
+            (Some(latest), Some((told, at))) if latest != told => Some(at + SIZE_INTERVAL),
+            _ => None,
+        }
+    }
+
+    fn due(&mut self, now: Instant) -> Option<TerminalSize> {
+        let latest = self.latest?;
+        let due = match self.told {
+            None => true,
+            Some((told, at)) => latest != told && now >= at + SIZE_INTERVAL,
+        };
+        due.then(|| {
+            self.told = Some((latest, now));
+            latest
+        })
+    }
+}
+
+/// What happens on the way to the agent. Cancel safe.
+async fn on_path(path: &mut Path) -> Wake {
+    match path {
+        Path::Linked(link) => {
+            let pending = !link.writer.buffer().is_empty();
+            tokio::select! {
+                news = link.news.recv() => news.map_or(Wake::LinkLost, Wake::News),
+                flushed = link.writer.flush(), if pending => Wake::Flushed(flushed),
+            }
+        }
+        Path::Attaching(answer) => {
+            let gone = || Err(Refusal::new(RefusalCode::AgentOffline, ""));
+            Wake::Attached(answer.await.unwrap_or_else(|_| gone()))
+        }
+        Path::Waiting { .. } => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,230 @@
+//! Enrolled agents.
+
+use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId};
+use uuid::Uuid;
+
+use super::engine::{execute, fetch_all, fetch_optional};
+use super::rows::{known, number, public_key, time};
+use super::{Page, PageRequest, Store, StoreError};
+use crate::clock::UnixMillis;
+use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
+
+/// What an agent says of itself when it connects.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentSeen<'a> {
+    /// Its release.
+    pub agent_version: &'a str,
+    /// The Kubernetes version of its cluster; empty where it could not ask.
+    pub kubernetes_version: &'a str,
+}
+
+/// A certificate's renewal.
+#[derive(Debug, Clone, Copy)]
+pub struct RenewAgent {
+    /// The cluster's owner.
+    pub organisation: OrganisationId,
+    /// The agent's cluster.
+    pub cluster: ClusterId,
+    /// Which agent.
+    pub agent: AgentId,
+    /// The key with which it asks.
+    pub by: PublicKeySha256,
+    /// The new certificate's key.
+    pub public_key: PublicKeySha256,
+    /// The new certificate's end.
+    pub certificate_expires_at: UnixMillis,
+}
+
+impl Store {
+    /// Stores a newly enrolled agent; [`StoreError::Missing`] if the organisation has no such cluster, or it is revoked.
+    /// Cancel safe.
+    pub async fn insert_agent(&self, agent: &Agent) -> Result<(), StoreError> {
+        let stored = execute!(
+            self.writer(),
+            "INSERT INTO agents (id, organisation_id, cluster_id, status, public_key_sha256, previous_public_key_sha256,
+                 generation, enrolled_at, last_seen_at, agent_version, kubernetes_version, certificate_expires_at)
+             SELECT $1, organisation_id, id, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM clusters
+             WHERE organisation_id = $2 AND id = $3 AND revoked_at IS NULL",
+            agent.id.as_uuid(),
+            agent.organisation.as_uuid(),
+            agent.cluster.as_uuid(),
+            agent.status.slug(),
+            agent.public_key.0.as_slice(),
+            agent.previous_public_key.map(|key| key.0.to_vec()),
+            i64::from(agent.generation),
+            agent.enrolled_at.get(),
+            agent.last_seen_at.map(UnixMillis::get),
+            agent.agent_version.as_str(),
+            agent.kubernetes_version.as_str(),
+            agent.certificate_expires_at.get(),
+        )?;
+        if stored == 1 { Ok(()) } else { Err(StoreError::Missing("the cluster")) }
+    }
+
+    /// The agent that a certificate names. All three ids must belong together. Cancel safe.
+    pub async fn get_agent(
+        &self,
+        organisation: OrganisationId,
+        cluster: ClusterId,
+        id: AgentId,
+    ) -> Result<Option<Agent>, StoreError> {
+        let row = fetch_optional!(
+            self.reader(),
+            AgentRow,
+            agent_sql!("WHERE organisation_id = $1 AND cluster_id = $2 AND id = $3"),
+            organisation.as_uuid(),
+            cluster.as_uuid(),
+            id.as_uuid(),
+        )?;
+        row.map(Agent::try_from).transpose()
+    }
+
+    /// The cluster's agents, oldest first, revoked ones included. Cancel safe.
+    pub async fn list_agents(
+        &self,
+        organisation: OrganisationId,
+        cluster: ClusterId,
+        page: PageRequest,
+    ) -> Result<Page<Agent>, StoreError> {
+        let rows = fetch_all!(
+            self.reader(),
+            AgentRow,
+            agent_sql!(
+                "WHERE organisation_id = $1 AND cluster_id = $2 AND ($3 IS NULL OR id > $3) ORDER BY id LIMIT $4"
+            ),
+            organisation.as_uuid(),
+            cluster.as_uuid(),
+            page.after(),
+            page.limit(),
+        )?;
+        let items = rows.into_iter().map(Agent::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(page.page(items, |agent| agent.id.as_uuid()))
+    }
+
+    /// Notes that an agent is connected, and what it says of itself. Its versions stay as they are where `said` is
+    /// `None`. Time never goes back. Cancel safe.
+    pub async fn touch_agent(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        said: Option<AgentSeen<'_>>,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self.writer(),
+            "UPDATE agents SET last_seen_at = $3, agent_version = COALESCE($4, agent_version),
+                 kubernetes_version = COALESCE($5, kubernetes_version)
+             WHERE organisation_id = $1 AND id = $2 AND (last_seen_at IS NULL OR last_seen_at <= $3)",
+            organisation.as_uuid(),
+            id.as_uuid(),
+            now.get(),
+            said.map(|said| said.agent_version),
+            said.map(|said| said.kubernetes_version),
+        )?;
+        Ok(())
+    }
+
+    /// Notes an agent's new certificate and gives its generation. `None` if the agent is revoked, or if the key that asks
+    /// is not one of its current ones. Cancel safe.
+    pub async fn update_agent_certificate(&self, renewal: &RenewAgent) -> Result<Option<u32>, StoreError> {
+        let row = fetch_optional!(
+            self.writer(),
+            (i64,),
+            "UPDATE agents SET public_key_sha256 = $5, previous_public_key_sha256 = $4, generation = generation + 1,
+                 certificate_expires_at = $6
+             WHERE organisation_id = $1 AND cluster_id = $2 AND id = $3 AND status = $7
+                 AND (public_key_sha256 = $4 OR previous_public_key_sha256 = $4)
+             RETURNING generation",
+            renewal.organisation.as_uuid(),
+            renewal.cluster.as_uuid(),
+            renewal.agent.as_uuid(),
+            renewal.by.0.as_slice(),
+            renewal.public_key.0.as_slice(),
+            renewal.certificate_expires_at.get(),
+            AgentStatus::Active.slug(),
+        )?;
+        row.map(|(generation,)| number("agents.generation", generation)).transpose()
+    }
+
+    /// Revokes an agent; false if there was none to revoke. Cancel safe.
+    pub async fn revoke_agent(&self, organisation: OrganisationId, id: AgentId) -> Result<bool, StoreError> {
+        let revoked = execute!(
+            self.writer(),
+            "UPDATE agents SET status = $3 WHERE organisation_id = $1 AND id = $2 AND status = $4",
+            organisation.as_uuid(),
+            id.as_uuid(),
+            AgentStatus::Revoked.slug(),
+            AgentStatus::Active.slug(),
+        )?;
+        Ok(revoked == 1)
+    }
+
+    /// The agents that were revoked and whose certificate might still let them in. Of every organisation: for the tunnel's
+    /// own watch, which disconnects them. Cancel safe.
+    pub async fn revoked_agents(&self, now: UnixMillis) -> Result<Vec<AgentId>, StoreError> {
+        let rows = fetch_all!(
+            self.reader(),
+            (Uuid,),
+            "SELECT id FROM agents WHERE status = $1 AND certificate_expires_at > $2",
+            AgentStatus::Revoked.slug(),
+            now.get(),
+        )?;
+        Ok(rows.into_iter().map(|(id,)| AgentId::from_uuid(id)).collect())
+    }
+
+    /// Whose agent this is: for the operator, who names it by its id alone. Cancel safe.
+    pub async fn organisation_of_agent(&self, id: AgentId) -> Result<Option<OrganisationId>, StoreError> {
+        let row =
+            fetch_optional!(self.reader(), (Uuid,), "SELECT organisation_id FROM agents WHERE id = $1", id.as_uuid(),)?;
+        Ok(row.map(|(organisation,)| OrganisationId::from_uuid(organisation)))
+    }
+}
+
+/// The columns of an [`AgentRow`], then whatever else the statement needs.
+macro_rules! agent_sql {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, organisation_id, cluster_id, status, public_key_sha256, previous_public_key_sha256, generation, \
+             enrolled_at, last_seen_at, agent_version, kubernetes_version, certificate_expires_at FROM agents ",
+            $rest
+        )
+    };
+}
+use agent_sql;
+
+#[derive(sqlx::FromRow)]
+struct AgentRow {
+    id: Uuid,
+    organisation_id: Uuid,
+    cluster_id: Uuid,
+    status: String,
+    public_key_sha256: Vec<u8>,
+    previous_public_key_sha256: Option<Vec<u8>>,
+    generation: i64,
+    enrolled_at: i64,
+    last_seen_at: Option<i64>,
+    agent_version: String,
+    kubernetes_version: String,
+    certificate_expires_at: i64,
+}
+
+impl TryFrom<AgentRow> for Agent {
+    type Error = StoreError;
+
+    fn try_from(row: AgentRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: AgentId::from_uuid(row.id),
+            cluster: ClusterId::from_uuid(row.cluster_id),
+            organisation: OrganisationId::from_uuid(row.organisation_id),
+            status: known("agents.status", AgentStatus::from_slug(&row.status))?,
+            public_key: public_key(&row.public_key_sha256)?,
+            previous_public_key: row.previous_public_key_sha256.as_deref().map(public_key).transpose()?,
+            generation: number("agents.generation", row.generation)?,
+            enrolled_at: UnixMillis::new(row.enrolled_at),
+            last_seen_at: time(row.last_seen_at),
+            agent_version: row.agent_version,
+            kubernetes_version: row.kubernetes_version,
+            certificate_expires_at: UnixMillis::new(row.certificate_expires_at),
+        })
+    }
+}

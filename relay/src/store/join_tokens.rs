@@ -1,0 +1,101 @@
+//! One-use join tokens, with which agents enrol.
+
+use podlatch_protocol::id::{ClusterId, JoinTokenId, OrganisationId};
+use uuid::Uuid;
+
+use super::engine::{execute, fetch_optional};
+use super::redemption::Unredeemed;
+use super::{Redemption, Store, StoreError};
+use crate::auth::token::TokenHash;
+use crate::clock::UnixMillis;
+
+/// A join token to be stored.
+#[derive(Debug, Clone)]
+pub struct NewJoinToken {
+    /// Its id.
+    pub id: JoinTokenId,
+    /// Its hash.
+    pub hash: TokenHash,
+    /// The cluster's owner.
+    pub organisation: OrganisationId,
+    /// The cluster that an agent joins with it.
+    pub cluster: ClusterId,
+    /// Until when it is good.
+    pub expires_at: UnixMillis,
+}
+
+/// What a redeemed join token gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JoinGrant {
+    /// Which token it was.
+    pub token: JoinTokenId,
+    /// The cluster's owner.
+    pub organisation: OrganisationId,
+    /// The cluster that the agent joins.
+    pub cluster: ClusterId,
+}
+
+impl Store {
+    /// Stores a join token; [`StoreError::Missing`] if the organisation has no such cluster, or it is revoked.
+    /// Cancel safe.
+    pub async fn create_join_token(&self, new: &NewJoinToken, now: UnixMillis) -> Result<(), StoreError> {
+        let stored = execute!(
+            self.writer(),
+            "INSERT INTO join_tokens (hash, id, organisation_id, cluster_id, created_at, expires_at)
+             SELECT $1, $2, organisation_id, id, $5, $6 FROM clusters
+             WHERE organisation_id = $3 AND id = $4 AND revoked_at IS NULL",
+            new.hash.as_bytes().as_slice(),
+            new.id.as_uuid(),
+            new.organisation.as_uuid(),
+            new.cluster.as_uuid(),
+            now.get(),
+            new.expires_at.get(),
+        )?;
+        if stored == 1 { Ok(()) } else { Err(StoreError::Missing("the cluster")) }
+    }
+
+    /// Redeems a join token, exactly once however many present it. Cancel safe.
+    pub async fn redeem_join_token(
+        &self,
+        hash: &TokenHash,
+        now: UnixMillis,
+    ) -> Result<Redemption<JoinGrant>, StoreError> {
+        let granted = fetch_optional!(
+            self.writer(),
+            GrantRow,
+            "UPDATE join_tokens SET used_at = $2
+             WHERE hash = $1 AND used_at IS NULL AND expires_at > $2
+                 AND EXISTS (SELECT 1 FROM clusters c WHERE c.id = join_tokens.cluster_id AND c.revoked_at IS NULL)
+             RETURNING id, organisation_id, cluster_id",
+            hash.as_bytes().as_slice(),
+            now.get(),
+        )?;
+        if let Some(row) = granted {
+            return Ok(Redemption::Redeemed(row.into()));
+        }
+        let found = fetch_optional!(
+            self.reader(),
+            Unredeemed,
+            "SELECT expires_at, used_at FROM join_tokens WHERE hash = $1",
+            hash.as_bytes().as_slice(),
+        )?;
+        Ok(Unredeemed::explain(found, now.get()))
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct GrantRow {
+    id: Uuid,
+    organisation_id: Uuid,
+    cluster_id: Uuid,
+}
+
+impl From<GrantRow> for JoinGrant {
+    fn from(row: GrantRow) -> Self {
+        Self {
+            token: JoinTokenId::from_uuid(row.id),
+            organisation: OrganisationId::from_uuid(row.organisation_id),
+            cluster: ClusterId::from_uuid(row.cluster_id),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Sessions. They only move forward: opening, live, ended; the first end is the one that stays.
+
+mod row;
+
+use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId, SessionId, UserId};
+use podlatch_protocol::session::Opened;
+use podlatch_protocol::target::ContainerName;
+
+use self::row::{EndColumns, SessionRow, session_sql};
+use super::engine::{execute, fetch_all, fetch_optional};
+use super::{Page, PageRequest, Store, StoreError};
+use crate::domain::session::{NewSession, Session, SessionEnd};
+
+/// Which sessions to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Whose.
+    pub organisation: OrganisationId,
+    /// Only this person's.
+    pub user: Option<UserId>,
+    /// Only this cluster's.
+    pub cluster: Option<ClusterId>,
+    /// Only in this state.
+    pub state: StateFilter,
+}
+
+/// Which states to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateFilter {
+    /// All of them.
+    Any,
+    /// Those that are not over: opening or live.
+    Unfinished,
+    /// Those that are over.
+    Ended,
+}
+
+impl StateFilter {
+    /// The states as the two columns' worth of choice that the statement takes: unfinished ones, ended ones.
+    const fn wants(self) -> (bool, bool) {
+        match self {
+            Self::Any => (true, true),
+            Self::Unfinished => (true, false),
+            Self::Ended => (false, true),
+        }
+    }
+}
+
+impl Store {
+    /// Stores a session that was asked for, as opening; [`StoreError::Missing`] if the organisation has no such cluster,
+    /// or it is revoked. Cancel safe.
+    pub async fn insert_session(&self, new: &NewSession) -> Result<(), StoreError> {
+        let program = serde_json::to_string(&new.program).map_err(|_| StoreError::Corrupt("sessions.program"))?;
+        let stored = execute!(
+            self.writer(),
+            "INSERT INTO sessions (id, organisation_id, cluster_id, agent_id, user_id, login_session_id, namespace, pod,
+                 asked_container, program, state, client_ip, user_agent, started_at)
+             SELECT $1, organisation_id, id, $4, $5, $6, $7, $8, $9, $10, 'opening', $11, $12, $13 FROM clusters
+             WHERE organisation_id = $2 AND id = $3 AND revoked_at IS NULL",
+            new.id.as_uuid(),
+            new.organisation.as_uuid(),
+            new.cluster.as_uuid(),
+            new.agent.map(|agent| agent.as_uuid()),
+            new.user.as_uuid(),
+            new.login_session.as_uuid(),
+            new.target.namespace.as_str(),
+            new.target.pod.as_str(),
+            new.target.container.as_ref().map(ContainerName::as_str),
+            program.as_str(),
+            new.client.ip.as_str(),
+            new.client.user_agent.as_str(),
+            new.started_at.get(),
+        )?;
+        if stored == 1 { Ok(()) } else { Err(StoreError::Missing("the cluster")) }
+    }
+
+    /// Notes that the process of an opening session runs; false if the session is not opening (any more). Cancel safe.
+    pub async fn session_opened(
+        &self,
+        organisation: OrganisationId,
+        id: SessionId,
+        opened: &Opened,
+    ) -> Result<bool, StoreError> {
+        let changed = execute!(
+            self.writer(),
+            "UPDATE sessions SET state = 'live', container = $3, pod_uid = $4, process = $5
+             WHERE organisation_id = $1 AND id = $2 AND state = 'opening'",
+            organisation.as_uuid(),
+            id.as_uuid(),
+            opened.container.as_str(),
+            opened.pod_uid.as_str(),
+            opened.process.map(i64::from),
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Notes a session's end; false if it had ended before, and then nothing changes. Cancel safe.
+    pub async fn session_ended(
+        &self,
+        organisation: OrganisationId,
+        id: SessionId,
+        end: &SessionEnd,
+    ) -> Result<bool, StoreError> {
+        let columns = EndColumns::of(&end.ended);
+        let changed = execute!(
+            self.writer(),
+            "UPDATE sessions SET state = 'ended', ended_at = $3, end_cause = $4, outcome = $5, exit_code = $6,
+                 failure = $7, cleanup = $8, output_length = $9
+             WHERE organisation_id = $1 AND id = $2 AND state <> 'ended'",
+            organisation.as_uuid(),
+            id.as_uuid(),
+            end.at.get(),
+            columns.cause,
+            columns.outcome,
+            columns.exit_code,
+            columns.failure,
+            columns.cleanup,
+            columns.output_length,
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// A session of the organisation. Cancel safe.
+    pub async fn get_session(
+        &self,
+        organisation: OrganisationId,
+        id: SessionId,
+    ) -> Result<Option<Session>, StoreError> {
+        let row = fetch_optional!(
+            self.reader(),
+            SessionRow,
+            session_sql!("WHERE s.organisation_id = $1 AND s.id = $2"),
+            organisation.as_uuid(),
+            id.as_uuid(),
+        )?;
+        row.map(Session::try_from).transpose()
+    }
+
+    /// Sessions, newest first. Cancel safe.
+    pub async fn list_sessions(&self, filter: &SessionFilter, page: PageRequest) -> Result<Page<Session>, StoreError> {
+        let (unfinished, ended) = filter.state.wants();
+        let rows = fetch_all!(
+            self.reader(),
+            SessionRow,
+            session_sql!(
+                "WHERE s.organisation_id = $1 AND ($2 IS NULL OR s.user_id = $2) AND ($3 IS NULL OR s.cluster_id = $3)
+                     AND (($4 AND s.state <> 'ended') OR ($5 AND s.state = 'ended')) AND ($6 IS NULL OR s.id < $6)
+                 ORDER BY s.id DESC LIMIT $7"
+            ),
+            filter.organisation.as_uuid(),
+            filter.user.map(|user| user.as_uuid()),
+            filter.cluster.map(|cluster| cluster.as_uuid()),
+            unfinished,
+            ended,
+            page.after(),
+            page.limit(),
+        )?;
+        let items = rows.into_iter().map(Session::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(page.page(items, |session| session.id().as_uuid()))
+    }
+
+    /// The sessions of an agent that are not over: what is to be taken up again when it connects. Cancel safe.
+    pub async fn unfinished_sessions_of_agent(
+        &self,
+        organisation: OrganisationId,
+        cluster: ClusterId,
+        agent: AgentId,
+    ) -> Result<Vec<Session>, StoreError> {
+        let rows = fetch_all!(
+            self.reader(),
+            SessionRow,
+            session_sql!(
+                "WHERE s.organisation_id = $1 AND s.cluster_id = $2 AND s.agent_id = $3 AND s.state <> 'ended'
+                 ORDER BY s.id"
+            ),
+            organisation.as_uuid(),
+            cluster.as_uuid(),
+            agent.as_uuid(),
+        )?;
+        rows.into_iter().map(Session::try_from).collect()
+    }
+
+    /// Every session of every organisation that is not over: what a relay that starts has to look after. Cancel safe.
+    pub async fn unfinished_sessions(&self) -> Result<Vec<Session>, StoreError> {
+        let rows = fetch_all!(self.reader(), SessionRow, session_sql!("WHERE s.state <> 'ended' ORDER BY s.id"))?;
+        rows.into_iter().map(Session::try_from).collect()
+    }
+}

@@ -1,0 +1,203 @@
+//! What a viewer gets: the screen or the missing bytes, then output as it is recorded, and news of its input and its agent.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::SinkExt;
+use futures_util::stream::SplitSink;
+use podlatch_protocol::close::SocketClose;
+use podlatch_protocol::limits::MAX_CHUNK_BYTES;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tracing::warn;
+
+use super::message::{self, AgentState, EndedMessage, ToClient};
+use super::{MAX_REPLAY_BYTES, Socket, View};
+use crate::recording::ReadError;
+use crate::session::{InputView, SessionHandle, Status, VIEWER_WINDOW_BYTES};
+
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long a viewer of an ended session may take to read the rest.
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a viewer begins.
+pub(super) struct Start {
+    /// Output goes on from here.
+    pub(super) offset: u64,
+    screen: Option<Bytes>,
+}
+
+/// Chooses what a viewer that has everything below `have` gets first. Cancel safe.
+pub(super) async fn start(handle: &SessionHandle, have: Option<u64>, first: bool) -> Result<Start, ReadError> {
+    let end = *handle.recording.written().borrow();
+    match have {
+        Some(have) if have <= end && end - have <= MAX_REPLAY_BYTES => Ok(Start { offset: have, screen: None }),
+        // The first viewer gets the output itself: programs may have asked the terminal something already.
+        None if first && end <= VIEWER_WINDOW_BYTES => Ok(Start { offset: 0, screen: None }),
+        _ => {
+            let snapshot = handle.recording.snapshot().await?;
+            Ok(Start { offset: snapshot.offset, screen: Some(snapshot.bytes) })
+        }
+    }
+}
+
+/// Writes until the session ends or the client is gone.
+pub(super) async fn write(
+    view: &View,
+    sink: &mut SplitSink<&mut Socket, Message>,
+    input: watch::Receiver<InputView>,
+    rendered: watch::Receiver<u64>,
+    start: Start,
+) -> SocketClose {
+    let mut writing = Writing {
+        view,
+        sink,
+        sent: start.offset,
+        written: view.handle.recording.written(),
+        status: view.status(),
+        input,
+        rendered,
+        told: InputView::default(),
+    };
+    match writing.run(start).await {
+        Ok(close) => close,
+        Err(Stop::Gone) => SocketClose::GoingAway,
+        Err(Stop::Unreadable(error)) => {
+            warn!(session.id = %view.handle.id, %error, "a viewer could not be served");
+            SocketClose::Internal
+        }
+    }
+}
+
+enum Stop {
+    Gone,
+    Unreadable(ReadError),
+}
+
+impl From<Error> for Stop {
+    fn from(_: Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+struct Writing<'view, 'socket> {
+    view: &'view View,
+    sink: &'view mut SplitSink<&'socket mut Socket, Message>,
+    /// Everything below this was sent.
+    sent: u64,
+    written: watch::Receiver<u64>,
+    status: watch::Receiver<Status>,
+    input: watch::Receiver<InputView>,
+    rendered: watch::Receiver<u64>,
+    /// What the client knows of its input.
+    told: InputView,
+}
+
+impl Writing<'_, '_> {
+    async fn run(&mut self, start: Start) -> Result<SocketClose, Stop> {
+        let input = *self.input.borrow_and_update();
+        self.told = InputView { applied: 0, ..input };
+        let (session, output) = (self.view.handle.id, start.offset);
+        self.text(&ToClient::Attached { session, output, input: input.expected }).await?;
+        if let Some(screen) = start.screen {
+            self.send(Message::Binary(message::snapshot(start.offset, &screen))).await?;
+        }
+        let mut ping = interval(PING_INTERVAL);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if self.tell_status().await? {
+            return self.finish().await;
+        }
+        loop {
+            self.tell_input().await?;
+            self.send_output().await?;
+            tokio::select! {
+                Ok(()) = self.written.changed() => {}
+                Ok(()) = self.rendered.changed() => {}
+                Ok(()) = self.input.changed() => {}
+                Ok(()) = self.status.changed() => {
+                    if self.tell_status().await? {
+                        return self.finish().await;
+                    }
+                }
+                _ = ping.tick() => self.send(Message::Ping(Bytes::new())).await?,
+                else => return Ok(SocketClose::Internal),
+            }
+        }
+    }
+
+    /// Sends what is written and fits the window. Gathers nothing: what is there goes.
+    async fn send_output(&mut self) -> Result<(), Stop> {
+        loop {
+            let written = *self.written.borrow_and_update();
+            let window = *self.rendered.borrow_and_update() + VIEWER_WINDOW_BYTES;
+            let Some(room) = written.min(window).checked_sub(self.sent).filter(|room| *room > 0) else {
+                return Ok(());
+            };
+            let limit = usize::try_from(room).unwrap_or(MAX_CHUNK_BYTES).min(MAX_CHUNK_BYTES);
+            let bytes = self.view.handle.recording.read(self.sent, limit).await?;
+            self.send(Message::Binary(message::output(self.sent, &bytes))).await?;
+            self.sent += bytes.len() as u64;
+        }
+    }
+
+    async fn tell_input(&mut self) -> Result<(), Stop> {
+        let input = *self.input.borrow_and_update();
+        if input.resend != self.told.resend {
+            self.text(&ToClient::Resend { input: input.expected }).await?;
+        }
+        if input.applied > self.told.applied {
+            self.send(Message::Binary(message::applied(input.applied))).await?;
+        }
+        self.told = input;
+        Ok(())
+    }
+
+    /// Tells how the agent is; returns whether the session is over.
+    async fn tell_status(&mut self) -> Result<bool, Stop> {
+        let state = match *self.status.borrow_and_update() {
+            Status::Live => AgentState::Answering,
+            Status::AgentSilent => AgentState::Silent,
+            Status::Ended(_) => return Ok(true),
+        };
+        self.text(&ToClient::Agent { state }).await?;
+        Ok(false)
+    }
+
+    /// The rest of the output, then the end.
+    async fn finish(&mut self) -> Result<SocketClose, Stop> {
+        let Status::Ended(ended) = self.status.borrow().clone() else {
+            return Ok(SocketClose::Internal);
+        };
+        let deadline = Instant::now() + LAST_OUTPUT_TIMEOUT;
+        loop {
+            self.send_output().await?;
+            // Less may have been written where the recording failed.
+            let end = ended.output_length.min(*self.written.borrow());
+            if self.sent >= end {
+                break;
+            }
+            match timeout_at(deadline, self.rendered.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        self.text(&ToClient::Ended(EndedMessage::from(&ended))).await?;
+        Ok(SocketClose::Ended)
+    }
+
+    async fn text(&mut self, message: &ToClient) -> Result<(), Stop> {
+        self.send(Message::Text(message.encode().into())).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Stop> {
+        Ok(self.sink.send(message).await?)
+    }
+}

@@ -1,0 +1,141 @@
+//! Enrolment: one stream, one question, one answer. A join token gets one agent one certificate, once.
+
+use std::time::Duration;
+
+use podlatch_link::framing::{ReadError, read_one};
+use podlatch_protocol::codec::{self, CodecError};
+use podlatch_protocol::enrolment::{Certificate, EnrolReply, EnrolRequest};
+use podlatch_protocol::frame::{self, FrameKind};
+use podlatch_protocol::id::AgentId;
+use quinn::SendStream;
+use tokio::time::timeout;
+
+use super::Context;
+use crate::auth::token::{TokenHash, TokenKind};
+use crate::domain::agent::{Agent, AgentStatus};
+use crate::pki::{AgentIdentity, IssueError, IssuedCertificate};
+use crate::store::{JoinGrant, Redemption, StoreError};
+
+/// How long the question may take to arrive.
+const QUESTION: Duration = Duration::from_secs(5);
+
+/// How long the answer may take to arrive.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Enrolling failed, or was refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EnrolmentError {
+    /// The question did not come in time, or the answer was not fetched.
+    #[error("the agent was too slow")]
+    TooSlow,
+    /// The question was malformed.
+    #[error("the agent's question is malformed")]
+    Malformed,
+    /// The connection ended.
+    #[error("the connection ended")]
+    Connection(#[from] quinn::ConnectionError),
+    /// The stream failed.
+    #[error("the stream failed")]
+    Stream(#[from] quinn::WriteError),
+    /// The agent was told why not.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// The store could not be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificate could not be made.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// The answer could not be encoded.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// Answers the one question of an enrolling agent. Not cancel safe: a token may be used up without an answer.
+pub(super) async fn enrol(context: &Context, connection: &quinn::Connection) -> Result<AgentIdentity, EnrolmentError> {
+    let (mut send, request) = timeout(QUESTION, question(connection)).await.map_err(|_| EnrolmentError::TooSlow)??;
+    let (reply, outcome) = match decide(context, &request).await {
+        Ok((identity, certificate)) => (EnrolReply::Enrolled(certificate), Ok(identity)),
+        Err(EnrolmentError::Refused(why)) => (EnrolReply::Refused(why.clone()), Err(EnrolmentError::Refused(why))),
+        Err(error) => return Err(error),
+    };
+    timeout(ANSWER, answer(&mut send, &reply)).await.map_err(|_| EnrolmentError::TooSlow)??;
+    outcome
+}
+
+async fn question(connection: &quinn::Connection) -> Result<(SendStream, EnrolRequest), EnrolmentError> {
+    let (send, mut recv) = connection.accept_bi().await?;
+    match read_one(&mut recv).await {
+        Ok(Some(frame)) if frame.kind == FrameKind::ENROL_REQUEST => {
+            Ok((send, codec::decode(&frame.body).map_err(|_| EnrolmentError::Malformed)?))
+        }
+        Ok(_) | Err(ReadError::Oversized(_) | ReadError::Truncated | ReadError::Io(_)) => {
+            Err(EnrolmentError::Malformed)
+        }
+    }
+}
+
+async fn answer(send: &mut SendStream, reply: &EnrolReply) -> Result<(), EnrolmentError> {
+    let mut bytes = bytes::BytesMut::new();
+    frame::put(&mut bytes, FrameKind::ENROL_REPLY, &codec::encode(reply)?);
+    send.write_all(&bytes).await?;
+    // Fails only where the stream is over already.
+    let _ = send.finish();
+    // The connection is closed next: not before the agent has read the answer.
+    let _ = send.stopped().await;
+    Ok(())
+}
+
+async fn decide(context: &Context, request: &EnrolRequest) -> Result<(AgentIdentity, Certificate), EnrolmentError> {
+    // Before the token: a request that cannot be served must not use it up.
+    context.ca.check_request(&request.csr).map_err(|error| EnrolmentError::Refused(sentence(&error)))?;
+    let grant = redeem(context, &request.token).await?;
+    let now = context.clock.now();
+    let agent = AgentId::new(now.since_epoch(), &context.entropy.bytes());
+    let identity = AgentIdentity { organisation: grant.organisation, cluster: grant.cluster, agent };
+    let issued = context.ca.issue_agent_certificate(&request.csr, identity, now)?;
+    context.store.insert_agent(&new_agent(identity, &issued, now, &request.agent_version)).await?;
+    Ok((identity, context.certificate(&issued)))
+}
+
+async fn redeem(context: &Context, token: &str) -> Result<JoinGrant, EnrolmentError> {
+    let refused = |sentence: &str| Err(EnrolmentError::Refused(sentence.to_owned()));
+    let Some(hash) = TokenHash::parse(TokenKind::Join, token.trim()) else {
+        return refused("This is not a join token. Copy the whole token as it was printed.");
+    };
+    match context.store.redeem_join_token(&hash, context.clock.now()).await? {
+        Redemption::Redeemed(grant) => Ok(grant),
+        Redemption::Unknown => {
+            refused("This relay does not know this join token. Check that the relay address is the right one.")
+        }
+        Redemption::Used => refused("This join token was used already. Create a new one for the cluster."),
+        Redemption::Expired => refused("This join token has expired. Create a new one for the cluster."),
+        Redemption::Withdrawn => refused("The cluster of this join token was revoked."),
+    }
+}
+
+fn new_agent(
+    identity: AgentIdentity,
+    issued: &IssuedCertificate,
+    now: crate::clock::UnixMillis,
+    agent_version: &str,
+) -> Agent {
+    Agent {
+        id: identity.agent,
+        cluster: identity.cluster,
+        organisation: identity.organisation,
+        status: AgentStatus::Active,
+        public_key: issued.public_key,
+        previous_public_key: None,
+        generation: 1,
+        enrolled_at: now,
+        last_seen_at: None,
+        agent_version: super::handshake::plain(agent_version),
+        kubernetes_version: String::new(),
+        certificate_expires_at: issued.expires_at,
+    }
+}
+
+fn sentence(error: &IssueError) -> String {
+    format!("The agent's certificate request was refused: {error}. Bring relay and agent to neighbouring releases.")
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Builds everything optimised, then measures the whole line against direct exec.
+set -euo pipefail
+# shellcheck source=tests/tools/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$root"
+use_pinned_toolchain
+
+cargo build --release --locked --workspace --bins
+exec cargo run --release --locked --quiet --package podlatch-e2e --bin podlatch-bench -- "$@"
