@@ -138,6 +138,10 @@ async fn json_body(request: Request<Incoming>) -> Result<Option<Value>, Refusal>
 }
 
 fn parse_json(bytes: &[u8]) -> Result<Value, Refusal> {
+    if bytes.starts_with(protobuf::MAGIC) {
+        let message = "the devcluster reads no protobuf here; send JSON".to_owned();
+        return Err(Refusal::UnsupportedMediaType { message });
+    }
     let parsed = serde_json::from_slice(bytes).ok().or_else(|| serde_yaml::from_slice(bytes).ok());
     parsed.ok_or_else(|| Refusal::bad_request("the body of the request is neither JSON nor YAML"))
 }

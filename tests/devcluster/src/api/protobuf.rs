@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// What every Kubernetes object in protobuf begins with.
-const MAGIC: &[u8] = b"k8s\0";
+pub(crate) const MAGIC: &[u8] = b"k8s\0";
 /// The field of the envelope (`runtime.Unknown`) that holds the object.
 const RAW: u64 = 2;
 const SPEC: u64 = 2;

@@ -7,13 +7,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::mpsc;
 
 use anyhow::{Context, Result};
 use rustix::thread::UnshareFlags;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::host::{Host, Isolation};
 use super::image::Image;
@@ -28,6 +27,8 @@ printf 'podlatch-devcluster: ready\n'; root=$1; shift; exec chroot "$root" "$@""
 const FIRST_PROCESS_PLAIN: &str = r#"printf 'podlatch-devcluster: ready\n'; shift; exec "$@""#;
 /// Where Debian has it.
 const SETSID: &str = "/usr/bin/setsid";
+/// Execs that wait for a keeper's turn.
+const QUEUE_LEN: usize = 64;
 /// Keepers only make system calls.
 const STACK_SIZE_BYTES: usize = 512 * 1024;
 
@@ -57,13 +58,13 @@ impl Keeper {
     /// Starts the container; gives back its first process, whose output begins with [`READY`]. Cancel safe: a keeper
     /// that nobody waits for ends.
     pub(crate) async fn start(plan: Plan) -> Result<(Self, Child)> {
-        let (requests, inbox) = mpsc::channel();
+        let (requests, inbox) = mpsc::channel(QUEUE_LEN);
         let (started_tx, started) = oneshot::channel();
         let runtime = Handle::current();
         std::thread::Builder::new()
             .name("container".to_owned())
             .stack_size(STACK_SIZE_BYTES)
-            .spawn(move || run(&runtime, &plan, started_tx, &inbox))
+            .spawn(move || run(&runtime, &plan, started_tx, inbox))
             .context("start a container's thread")?;
         let first = started.await.context("a container's thread ended early")??;
         Ok((Self { requests }, first))
@@ -72,12 +73,12 @@ impl Keeper {
     /// Starts one more process. Cancel safe, but the process may start all the same.
     pub(crate) async fn exec(&self, spec: ExecSpec) -> Result<Spawned, ExecFailure> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request { spec, reply }).map_err(|_| ExecFailure::ContainerGone)?;
+        self.requests.send(Request { spec, reply }).await.map_err(|_| ExecFailure::ContainerGone)?;
         answer.await.map_err(|_| ExecFailure::ContainerGone)?
     }
 }
 
-fn run(runtime: &Handle, plan: &Plan, started: oneshot::Sender<Result<Child>>, inbox: &mpsc::Receiver<Request>) {
+fn run(runtime: &Handle, plan: &Plan, started: oneshot::Sender<Result<Child>>, mut inbox: mpsc::Receiver<Request>) {
     // Processes register with the runtime that waits for them.
     let _runtime = runtime.enter();
     let is_wanted = match enter_container(plan) {
@@ -90,7 +91,7 @@ fn run(runtime: &Handle, plan: &Plan, started: oneshot::Sender<Result<Child>>, i
     if !is_wanted {
         return;
     }
-    while let Ok(Request { spec, reply }) = inbox.recv() {
+    while let Some(Request { spec, reply }) = inbox.blocking_recv() {
         let _ = reply.send(spawn(plan, &spec));
     }
 }

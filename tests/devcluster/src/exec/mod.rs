@@ -61,8 +61,8 @@ pub(crate) fn answer(call: &Call, mut request: Request<Incoming>) -> Result<Resp
             text: String::new(),
         });
     }
-    let spec = exec_spec(&call.query)?;
     let container = running_container(call)?;
+    let spec = exec_spec(&call.query)?;
     let upgrade = Upgrade::of(request.headers())?;
     let stream = Stream {
         container,

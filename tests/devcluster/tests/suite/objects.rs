@@ -273,18 +273,39 @@ async fn a_deleted_replica_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_deleted_deployment_takes_its_replica_sets_and_pods_along() {
+    let cluster = cluster().await;
+    let admin = Ask::of(&cluster, "admin");
+    assert_eq!(admin.send("DELETE", "/apis/apps/v1/namespaces/shop/deployments/web", "").await.status, 200);
+    within("the end of the pods", async {
+        loop {
+            let pods = admin.get("/api/v1/namespaces/shop/pods?labelSelector=app%3Dweb").await.json();
+            let sets = admin.get("/apis/apps/v1/replicasets").await.json();
+            if pods["items"] == json!([]) && sets["items"] == json!([]) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn secrets_are_kept_and_concurrent_changes_conflict() {
     let cluster = small_cluster().await;
     let agent = Ask::of(&cluster, "podlatch-agent");
     let path = "/api/v1/namespaces/podlatch/secrets";
-    let secret = json!({"metadata": {"name": "identity"}, "data": {"key": "YQ=="}});
+    let secret = json!({"metadata": {"name": "podlatch-agent-identity"}, "data": {"key": "YQ=="}});
     assert_eq!(agent.send("POST", path, &secret.to_string()).await.status, 201);
-    let mut stored = agent.get(&format!("{path}/identity")).await.json();
+    let mut stored = agent.get(&format!("{path}/podlatch-agent-identity")).await.json();
     stored["data"]["key"] = json!("Yg==");
-    let put = async |object: &Value| agent.send("PUT", &format!("{path}/identity"), &object.to_string()).await.status;
+    let put = async |object: &Value| {
+        agent.send("PUT", &format!("{path}/podlatch-agent-identity"), &object.to_string()).await.status
+    };
     assert_eq!(put(&stored).await, 200);
     assert_eq!(put(&stored).await, 409, "the version is old by now");
-    assert_eq!(agent.get(&format!("{path}/identity")).await.json()["data"]["key"], "Yg==");
+    assert_eq!(agent.get(&format!("{path}/podlatch-agent-identity")).await.json()["data"]["key"], "Yg==");
     assert_eq!(agent.get("/api/v1/namespaces/default/secrets/x").await.status, 403);
     cluster.shutdown().await;
 }

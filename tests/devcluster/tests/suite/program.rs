@@ -51,11 +51,11 @@ fn is_alive(marker: &str) -> bool {
         .any(|process| fs::read(process.path().join("cmdline")).is_ok_and(|line| line == wanted.as_bytes()))
 }
 
-fn wait_until_gone(marker: &str) {
+async fn wait_until_gone(marker: &str) {
     let deadline = Instant::now() + PATIENCE;
     while is_alive(marker) {
         assert!(Instant::now() < deadline, "the pod outlives the devcluster");
-        std::thread::sleep(Duration::from_millis(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -64,8 +64,8 @@ fn signal(program: &Program, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).expect("the program is there");
 }
 
-#[test]
-fn a_terminated_program_takes_its_pods_and_folders_along_and_keeps_its_keys() {
+#[tokio::test]
+async fn a_terminated_program_takes_its_pods_and_folders_along_and_keeps_its_keys() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let mut first = start(folder.path(), "900001");
     assert!(first.url.starts_with("https://127.0.0.1:"));
@@ -80,20 +80,20 @@ fn a_terminated_program_takes_its_pods_and_folders_along_and_keeps_its_keys() {
     let tokens = fs::read(folder.path().join("data/tokens.json")).expect("the tokens are there");
     signal(&first, rustix::process::Signal::TERM);
     assert!(first.child.wait().expect("the program ends").success());
-    wait_until_gone("900001");
+    wait_until_gone("900001").await;
     let second = start(folder.path(), "900002");
     assert_eq!(fs::read(folder.path().join("data/ca.pem")).expect("the CA is there"), ca);
     assert_eq!(fs::read(folder.path().join("data/tokens.json")).expect("the tokens are there"), tokens);
     drop(second);
-    wait_until_gone("900002");
+    wait_until_gone("900002").await;
 }
 
-#[test]
-fn a_killed_program_takes_its_pods_along() {
+#[tokio::test]
+async fn a_killed_program_takes_its_pods_along() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let mut program = start(folder.path(), "900003");
     assert!(is_alive("900003"));
     program.child.kill().expect("the program is there");
     program.child.wait().expect("the program ends");
-    wait_until_gone("900003");
+    wait_until_gone("900003").await;
 }
