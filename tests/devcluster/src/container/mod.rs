@@ -163,7 +163,11 @@ pub(crate) fn exit_code(status: ExitStatus) -> i32 {
 }
 
 fn plan(host: &Host, spec: ContainerSpec, root: PathBuf) -> Plan {
-    let command = if spec.command.is_empty() { spec.image.entry_point() } else { spec.command };
+    let mut command = if spec.command.is_empty() { spec.image.entry_point() } else { spec.command };
+    if (host.isolation, spec.image) == (Isolation::None, Image::Shellless) {
+        // The image's own program is not there without a root of its own.
+        command = vec![host.sleep.display().to_string(), "infinity".to_owned()];
+    }
     Plan {
         host: host.clone(),
         image: spec.image,
