@@ -133,6 +133,11 @@ impl Stack {
         self.folder.path().join("relay")
     }
 
+    /// Where the recordings are: a folder for each session.
+    pub fn recordings(&self) -> PathBuf {
+        self.relay_data().join("recordings")
+    }
+
     /// A folder of this test's own.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
