@@ -27,9 +27,10 @@ require_prerequisites() {
     if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
         fail "Node.js is missing: install version 20 or newer with npm and run this again."
     fi
-    local major
-    major=$(node --print 'process.versions.node.split(".")[0]')
-    [ "$major" -ge 20 ] || fail "Node.js $(node --version) is too old: install version 20 or newer and run this again."
+    # The console's build tool needs 20.19.
+    node --eval 'const [major, minor] = process.versions.node.split(".").map(Number);
+        process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' ||
+        fail "Node.js $(node --version) is too old: install the newest 20 or newer and run this again."
 }
 
 missing_packages() {

@@ -39,7 +39,9 @@ const IN_FLIGHT_BYTES: usize = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// The disk said no.
-    #[error("the recording in {path} cannot be written: {source}. Check the recordings folder: free space, owner, permissions")]
+    #[error(
+        "the recording in {path} cannot be written: {source}. Check the recordings folder: free space, owner, permissions"
+    )]
     Io {
         /// The recording's folder.
         path: PathBuf,

@@ -22,7 +22,7 @@ impl Recording {
             return Ok(bytes);
         }
         let shared = Arc::clone(&self.shared);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = tokio::task::spawn_blocking(move || -> io::Result<Bytes> {
             let mut buffer = vec![0; limit];
             let length = files::read_output(&shared.folder, offset, &mut buffer)?;
             buffer.truncate(length);

@@ -101,7 +101,8 @@ impl Recorder {
     ) -> Result<Recording, RecordingError> {
         let folder = self.folder.join(session.to_string());
         let path = folder.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&path)).await.map_err(|_| RecordingError::ShuttingDown)?;
+        let opened =
+            tokio::task::spawn_blocking(move || open(&path)).await.map_err(|_| RecordingError::ShuttingDown)?;
         let (files, length) = opened.map_err(|source| RecordingError::Io { path: folder.clone(), source })?;
         let shared = Shared {
             session,

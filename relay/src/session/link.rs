@@ -42,7 +42,10 @@ pub(super) enum News {
     Applied(InputApplied),
     Ended(Ended),
     /// The stream is over; nothing more is recorded from it. Always the last.
-    Closed { recorded: u64, fault: Option<Fault> },
+    Closed {
+        recorded: u64,
+        fault: Option<Fault>,
+    },
 }
 
 /// Why a stream must not be continued.
@@ -97,8 +100,10 @@ async fn ask(agent: &AgentHandle, request: Request, limit: Duration) -> Result<(
         let (writer, mut reader) = agent.request(&request).await.map_err(|error| unreachable(&error))?;
         loop {
             let frame = reader.next().await.map_err(|error| unreachable(&error))?;
-            let frame = frame.ok_or_else(|| Refusal::new(RefusalCode::AgentOffline, "the stream ended without an answer"))?;
-            let message = ToRelay::decode(frame).map_err(|error| Refusal::new(RefusalCode::Other(0), error.to_string()))?;
+            let frame =
+                frame.ok_or_else(|| Refusal::new(RefusalCode::AgentOffline, "the stream ended without an answer"))?;
+            let message =
+                ToRelay::decode(frame).map_err(|error| Refusal::new(RefusalCode::Other(0), error.to_string()))?;
             if let Some(message) = message {
                 return Ok((message, HalfOpen { writer, reader }));
             }

@@ -13,7 +13,7 @@ mod task;
 
 use bytes::Bytes;
 use podlatch_protocol::close::EndCause;
-use podlatch_protocol::id::{AgentInstanceId, SessionId, WriterId};
+use podlatch_protocol::id::{SessionId, WriterId};
 use podlatch_protocol::session::Ended;
 use podlatch_protocol::terminal::TerminalSize;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -62,12 +62,27 @@ pub(crate) struct Joined {
 /// What is asked of a session's owner.
 #[derive(Debug)]
 enum Command {
-    Join { viewer: ViewerId, writer: WriterId, size: TerminalSize, joined: oneshot::Sender<Joined> },
+    Join {
+        viewer: ViewerId,
+        writer: WriterId,
+        size: TerminalSize,
+        joined: oneshot::Sender<Joined>,
+    },
     /// The viewer gets its output from this offset on.
-    Starts { viewer: ViewerId, offset: u64 },
-    Input { writer: WriterId, offset: u64, bytes: Bytes },
+    Starts {
+        viewer: ViewerId,
+        offset: u64,
+    },
+    Input {
+        writer: WriterId,
+        offset: u64,
+        bytes: Bytes,
+    },
     Resize(TerminalSize),
-    Rendered { viewer: ViewerId, offset: u64 },
+    Rendered {
+        viewer: ViewerId,
+        offset: u64,
+    },
     Leave(ViewerId),
     End(EndCause),
     Agent(AgentNews),
@@ -77,7 +92,10 @@ enum Command {
 #[derive(Debug, Clone)]
 enum AgentNews {
     /// It is connected; `holds` says whether it still holds the session.
-    Connected { handle: AgentHandle, instance: AgentInstanceId, holds: bool },
+    Connected {
+        handle: AgentHandle,
+        holds: bool,
+    },
     Silent,
     Answering,
 }

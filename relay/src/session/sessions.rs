@@ -67,6 +67,12 @@ impl Shared {
     }
 }
 
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").field("live", &self.count()).finish()
+    }
+}
+
 impl Sessions {
     /// An empty table.
     pub fn new(
@@ -154,34 +160,28 @@ impl Sessions {
         self.shared.table().len()
     }
 
-    /// Passes on what happens to agents, until there are no more news. Cancel safe.
+    /// Passes on what happens to agents, until the registry is gone. Cancel safe.
     pub async fn follow_agents(self, mut events: mpsc::Receiver<AgentEvent>) {
         while let Some(event) = events.recv().await {
             match event {
-                AgentEvent::Connected { handle, hello } => {
-                    let held: HashSet<SessionId> = hello.sessions.into_iter().collect();
-                    self.agent_connected(&handle, &held).await;
-                }
-                AgentEvent::Silent { agent } => self.tell(agent, &AgentNews::Silent).await,
-                AgentEvent::Answering { agent } => self.tell(agent, &AgentNews::Answering).await,
+                AgentEvent::Connected { handle, .. } => self.agent_connected(&handle).await,
+                AgentEvent::Silent { agent, .. } => self.tell(agent, &AgentNews::Silent).await,
+                AgentEvent::Answering { agent, .. } => self.tell(agent, &AgentNews::Answering).await,
                 // Its streams end by themselves, and each owner sees its own.
                 AgentEvent::Disconnected { .. } => {}
             }
         }
     }
 
-    async fn agent_connected(&self, handle: &AgentHandle, held: &HashSet<SessionId>) {
+    async fn agent_connected(&self, handle: &AgentHandle) {
+        let held: HashSet<SessionId> = handle.sessions().iter().copied().collect();
         for live in self.of_agent(handle.agent()) {
-            let news = AgentNews::Connected {
-                handle: handle.clone(),
-                instance: handle.instance(),
-                holds: held.contains(&live.id),
-            };
+            let news = AgentNews::Connected { handle: handle.clone(), holds: held.contains(&live.id) };
             live.send(Command::Agent(news)).await;
         }
         for session in held {
-            if self.get(*session).is_none() {
-                self.disown(handle, *session).await;
+            if self.get(session).is_none() {
+                self.disown(handle, session).await;
             }
         }
     }

@@ -69,7 +69,10 @@ enum Path {
 enum Life {
     Live,
     /// The agent was asked to end it.
-    Closing { cause: EndCause, deadline: Instant },
+    Closing {
+        cause: EndCause,
+        deadline: Instant,
+    },
 }
 
 /// What the owner woke up for.
@@ -262,17 +265,17 @@ impl Owner {
 
     async fn handle_agent(&mut self, news: AgentNews) -> Next {
         match news {
-            AgentNews::Connected { holds: true, handle, instance } => {
+            AgentNews::Connected { holds: true, handle } => {
+                self.instance = Some(handle.instance());
                 self.agent = Some(handle);
-                self.instance = Some(instance);
                 if let Path::Waiting { .. } = self.path {
                     self.attach();
                 }
             }
-            AgentNews::Connected { holds: false, handle, instance } => {
+            AgentNews::Connected { holds: false, handle } => {
                 // The same life of the agent has forgotten it; a new one never had it. Either way it cannot go on.
                 let cause = match self.instance {
-                    Some(before) if before == instance => EndCause::ConnectionLost,
+                    Some(before) if before == handle.instance() => EndCause::ConnectionLost,
                     Some(_) | None => EndCause::AgentRestarted,
                 };
                 let cleanup = self.reap(&handle).await;
@@ -293,8 +296,7 @@ impl Owner {
             return;
         };
         let (done, answer) = oneshot::channel();
-        let attach =
-            Attach { session: self.session, have_offset: self.recorded, credit: self.flow.grant_anew() };
+        let attach = Attach { session: self.session, have_offset: self.recorded, credit: self.flow.grant_anew() };
         self.shared.tracker.spawn(async move {
             // An error means that the owner is gone.
             let _over = done.send(link::attach(&agent, attach).await);
@@ -388,7 +390,10 @@ impl Owner {
             }
             if again.is_some_and(|again| now >= again) {
                 *again = None;
-                if self.agent.as_ref().is_some_and(AgentHandle::is_connected) {
+                let current = self.agent.as_ref().and_then(|agent| self.shared.agents.get(agent.agent()));
+                // Another life of the agent is announced with what it holds, which is nothing of this.
+                if let Some(agent) = current.filter(|agent| Some(agent.instance()) == self.instance) {
+                    self.agent = Some(agent);
                     self.attach();
                 }
             }
@@ -477,7 +482,7 @@ impl Owner {
         self.tell_viewers(Status::Ended(ended.clone()));
         self.shared.remove(self.session);
         // Best effort: an agent that is not told forgets by itself after its grace time.
-        let _late = timeout(SETTLE_TIMEOUT, self.durable.wait_for(|durable| *durable >= length)).await;
+        drop(timeout(SETTLE_TIMEOUT, self.durable.wait_for(|durable| *durable >= length)).await);
         self.tell(&ToAgent::Close(ended.cause));
         if let Path::Linked(link) = &mut self.path
             && let Ok(Ok(())) = timeout(SETTLE_TIMEOUT, link.writer.flush()).await
@@ -491,7 +496,9 @@ impl Owner {
         for _ in 0..STORE_ATTEMPTS {
             match self.shared.store.session_ended(self.organisation, self.session, &end).await {
                 Ok(_first) => return,
-                Err(error) => error!(session.id = %self.session, %error, "a session's end could not be stored; trying again"),
+                Err(error) => {
+                    error!(session.id = %self.session, %error, "a session's end could not be stored; trying again")
+                }
             }
             sleep(Duration::from_secs(1)).await;
         }

@@ -11,6 +11,7 @@ use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::terminal::TerminalSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 const INPUT: u8 = 0x01;
 const RENDERED: u8 = 0x02;
@@ -87,7 +88,9 @@ impl FromClient {
         }
         let (kind, offset) = (message.get_u8(), message.get_u64());
         match kind {
-            INPUT if !message.is_empty() && message.len() <= MAX_CHUNK_BYTES => Ok(Self::Input { offset, bytes: message }),
+            INPUT if !message.is_empty() && message.len() <= MAX_CHUNK_BYTES => {
+                Ok(Self::Input { offset, bytes: message })
+            }
             RENDERED if message.is_empty() => Ok(Self::Rendered { offset }),
             _ => Err(BadMessage),
         }
@@ -122,11 +125,16 @@ pub(crate) enum AgentState {
 }
 
 /// A session's end, as people and programs read it.
-#[derive(Debug, Serialize, PartialEq, Eq)]
-pub(crate) struct EndedMessage {
+#[derive(Debug, Serialize, PartialEq, Eq, ToSchema)]
+#[schema(as = SessionEnd)]
+pub struct EndedMessage {
+    /// The stable name of the cause.
     cause: &'static str,
+    /// What happened and what to do, for a person.
     message: &'static str,
+    /// The process' exit status, where it ended by itself and Kubernetes told.
     exit_code: Option<i32>,
+    /// `not_wanted`, `confirmed` or `unconfirmed`: whether its processes are gone.
     cleanup: &'static str,
 }
 
@@ -136,12 +144,17 @@ impl From<&Ended> for EndedMessage {
             (ExitOutcome::Exited(code), EndCause::Exited) => Some(*code),
             _ => None,
         };
-        Self { cause: ended.cause.slug(), message: ended.cause.sentence(), exit_code, cleanup: cleanup_slug(ended.cleanup) }
+        Self {
+            cause: ended.cause.slug(),
+            message: ended.cause.sentence(),
+            exit_code,
+            cleanup: cleanup_slug(ended.cleanup),
+        }
     }
 }
 
 /// The stable name of a cleanup's result.
-pub(crate) const fn cleanup_slug(cleanup: Cleanup) -> &'static str {
+const fn cleanup_slug(cleanup: Cleanup) -> &'static str {
     match cleanup {
         Cleanup::NotWanted => "not_wanted",
         Cleanup::Confirmed => "confirmed",
@@ -182,7 +195,8 @@ mod tests {
 
     #[test]
     fn an_attach_is_parsed_strictly() {
-        let good = r#"{"type":"attach","ticket":"plt_x","writer":"00000000000000ff","have":null,"columns":80,"rows":0}"#;
+        let good =
+            r#"{"type":"attach","ticket":"plt_x","writer":"00000000000000ff","have":null,"columns":80,"rows":0}"#;
         let attach = Attach::decode(good).expect("good");
         assert_eq!((attach.writer, attach.have, attach.size()), (WriterId(255), None, TerminalSize::clamped(80, 1)));
         for bad in [
@@ -204,7 +218,8 @@ mod tests {
         let input = FromClient::Input { offset: 3, bytes: Bytes::from_static(b"ls") };
         assert_eq!(decode(b"\x01\0\0\0\0\0\0\0\x03ls"), Ok(input));
         assert_eq!(decode(b"\x02\0\0\0\0\0\0\x01\0"), Ok(FromClient::Rendered { offset: 256 }));
-        for bad in [&b""[..], b"\x01", b"\x01\0\0\0\0\0\0\0\x03", b"\x02\0\0\0\0\0\0\0\x03x", b"\x63\0\0\0\0\0\0\0\0x"] {
+        for bad in [&b""[..], b"\x01", b"\x01\0\0\0\0\0\0\0\x03", b"\x02\0\0\0\0\0\0\0\x03x", b"\x63\0\0\0\0\0\0\0\0x"]
+        {
             assert!(FromClient::decode_binary(Bytes::from_static(bad)).is_err(), "{bad:?}");
         }
         let long = [&b"\x01\0\0\0\0\0\0\0\0"[..], &[b'x'; MAX_CHUNK_BYTES + 1]].concat();
@@ -216,7 +231,13 @@ mod tests {
         assert_eq!(FromClient::decode_text(r#"{"type":"close"}"#), Ok(FromClient::Close));
         let resize = FromClient::decode_text(r#"{"type":"resize","columns":0,"rows":65535}"#);
         assert_eq!(resize, Ok(FromClient::Resize(TerminalSize::clamped(1, TerminalSize::MAX_SIDE))));
-        for bad in ["", "null", r#"{"type":"open"}"#, r#"{"type":"close","x":1}"#, r#"{"type":"resize","columns":-1,"rows":1}"#] {
+        for bad in [
+            "",
+            "null",
+            r#"{"type":"open"}"#,
+            r#"{"type":"close","x":1}"#,
+            r#"{"type":"resize","columns":-1,"rows":1}"#,
+        ] {
             assert!(FromClient::decode_text(bad).is_err(), "{bad}");
         }
     }

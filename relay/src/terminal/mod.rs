@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use podlatch_protocol::close::{EndCause, SocketClose};
 use podlatch_protocol::id::{SessionId, WriterId};
+use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -20,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-pub(crate) use message::{EndedMessage, cleanup_slug};
+pub use message::EndedMessage;
 pub(crate) use upgrade::{Upgraded, upgrade};
 
 use crate::auth::token::{TokenHash, TokenKind};
@@ -78,7 +79,7 @@ impl Terminals {
             return Err(SocketClose::BadAttach);
         };
         let attach = Attach::decode(&text).map_err(|_| SocketClose::BadAttach)?;
-        let hash = TokenHash::of(TokenKind::Ticket, &attach.ticket).ok_or(SocketClose::BadTicket)?;
+        let hash = TokenHash::parse(TokenKind::Ticket, attach.ticket.expose_secret()).ok_or(SocketClose::BadTicket)?;
         match self.store.redeem_ticket(&hash, session, self.clock.now()).await {
             Ok(Redemption::Redeemed(_)) => {}
             Ok(_) => return Err(SocketClose::BadTicket),

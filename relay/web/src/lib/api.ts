@@ -1,0 +1,229 @@
+/** The relay's HTTP API, typed. Every call returns a result; none throws, and none waits for ever. */
+import {
+  array,
+  count,
+  integer,
+  nullable,
+  object,
+  oneOf,
+  ParseError,
+  parseJson,
+  string,
+  time,
+  type Parsed,
+  type Parser,
+} from './parse';
+import type { TicketOutcome } from './session-client';
+import type { TerminalSize } from './protocol';
+
+/** How long an answer may take. Opening a session includes starting its process. */
+export const API_DEADLINE_MS = 20_000;
+
+const PROBLEM_PREFIX = 'urn:podlatch:problem:';
+
+const user = object({ id: string, email: string, name: nullable(string) });
+const organisation = object({ id: string, name: string });
+const me = object({ user, organisation, role: string });
+
+const cluster = object({
+  id: string,
+  name: string,
+  type: string,
+  state: oneOf('online', 'offline', 'never_connected'),
+  agent_version: nullable(string),
+  kubernetes_version: nullable(string),
+  last_seen_at: nullable(time),
+  created_at: time,
+});
+
+const end = object({
+  cause: string,
+  message: string,
+  exit_code: nullable(integer),
+  cleanup: nullable(oneOf('not_wanted', 'confirmed', 'unconfirmed')),
+});
+
+const session = object({
+  id: string,
+  cluster: object({ id: string, name: string }),
+  namespace: string,
+  pod: string,
+  container: nullable(string),
+  user: object({ id: string, email: string }),
+  state: oneOf('opening', 'live', 'ended'),
+  started_at: time,
+  ended_at: nullable(time),
+  end: nullable(end),
+});
+
+const created = object({ session, ticket: string });
+const ticket = object({ ticket: string, expires_in_seconds: count });
+const problem = object({ type: string, title: nullable(string), detail: nullable(string) });
+const page = <T>(item: Parser<T>) => object({ items: array(item), next_cursor: nullable(string) });
+
+export type Me = Parsed<typeof me>;
+export type Cluster = Parsed<typeof cluster>;
+export type Session = Parsed<typeof session>;
+export type CreatedSession = Parsed<typeof created>;
+
+/** What went wrong, with a sentence for a person. */
+export interface ApiError {
+  /** The problem's stable name, or `network`, `timeout`, `malformed_answer`, `unexpected` where no relay named one. */
+  readonly slug: string;
+  /** The HTTP status; 0 where there was no answer. */
+  readonly status: number;
+  readonly sentence: string;
+}
+
+export type ApiResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ApiError };
+
+/** What to open a terminal in. */
+export interface Target {
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container: string | null;
+}
+
+type Method = 'GET' | 'POST' | 'DELETE';
+
+export class Api {
+  readonly #fetch: typeof fetch;
+
+  constructor(fetcher: typeof fetch) {
+    this.#fetch = fetcher;
+  }
+
+  /** Trades a one-time sign-in token for the login session's cookie. */
+  signIn(token: string): Promise<ApiResult<null>> {
+    return this.#call('POST', '/login-sessions', null, { token });
+  }
+
+  signOut(): Promise<ApiResult<null>> {
+    return this.#call('DELETE', '/login-sessions/current', null);
+  }
+
+  me(): Promise<ApiResult<Me>> {
+    return this.#call('GET', '/me', me);
+  }
+
+  clusters(): Promise<ApiResult<Cluster[]>> {
+    return this.#all('/clusters', cluster);
+  }
+
+  cluster(id: string): Promise<ApiResult<Cluster>> {
+    return this.#call('GET', `/clusters/${encodeURIComponent(id)}`, cluster);
+  }
+
+  liveSessions(): Promise<ApiResult<Session[]>> {
+    return this.#all('/sessions?state=live', session);
+  }
+
+  session(id: string): Promise<ApiResult<Session>> {
+    return this.#call('GET', `/sessions/${encodeURIComponent(id)}`, session);
+  }
+
+  openSession(target: Target, size: TerminalSize): Promise<ApiResult<CreatedSession>> {
+    const { container, ...rest } = target;
+    const body = { ...rest, ...(container === null ? {} : { container }), ...size };
+    return this.#call('POST', '/sessions', created, body);
+  }
+
+  /** Ends a session for good. */
+  endSession(id: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/sessions/${encodeURIComponent(id)}`, null);
+  }
+
+  /** A ticket for the session's terminal, or how the session ended. */
+  async ticket(id: string): Promise<TicketOutcome> {
+    const result = await this.#call('POST', `/sessions/${encodeURIComponent(id)}/tickets`, ticket);
+    if (result.ok) return { kind: 'ticket', ticket: result.value.ticket };
+    if (result.error.slug === 'session_ended' || result.error.status === 410) return this.#ending(id, result.error);
+    return unavailable(result.error);
+  }
+
+  async #ending(id: string, gone: ApiError): Promise<TicketOutcome> {
+    const result = await this.session(id);
+    if (!result.ok) return unavailable(result.error);
+    const unknown = { cause: 'other', message: gone.sentence, exit_code: null, cleanup: null };
+    return { kind: 'ended', ending: result.value.end ?? unknown };
+  }
+
+  async #all<T>(path: string, item: Parser<T>): Promise<ApiResult<T[]>> {
+    const items: T[] = [];
+    let cursor: string | null = null;
+    do {
+      const separator = path.includes('?') ? '&' : '?';
+      const query: string = cursor === null ? '' : `${separator}cursor=${encodeURIComponent(cursor)}`;
+      const result = await this.#call('GET', path + query, page(item));
+      if (!result.ok) return result;
+      items.push(...result.value.items);
+      cursor = result.value.next_cursor;
+    } while (cursor !== null);
+    return { ok: true, value: items };
+  }
+
+  async #call<T>(method: Method, path: string, answer: Parser<T>, body?: object): Promise<ApiResult<T>>;
+  async #call(method: Method, path: string, answer: null, body?: object): Promise<ApiResult<null>>;
+  async #call(
+    method: Method,
+    path: string,
+    answer: Parser<unknown> | null,
+    body?: object,
+  ): Promise<ApiResult<unknown>> {
+    try {
+      const response = await this.#fetch(`/api/v1${path}`, {
+        method,
+        credentials: 'same-origin',
+        signal: AbortSignal.timeout(API_DEADLINE_MS),
+        headers: { accept: 'application/json', ...(body && { 'content-type': 'application/json' }) },
+        ...(body && { body: JSON.stringify(body) }),
+      });
+      if (!response.ok) return { ok: false, error: await problemOf(response) };
+      return { ok: true, value: answer === null ? null : parseJson(await response.text(), answer) };
+    } catch (error) {
+      return { ok: false, error: transportError(error) };
+    }
+  }
+}
+
+/** Address of a session's terminal WebSocket, at the relay that the page came from. */
+export function terminalUrl(session: string, page: string): string {
+  const url = new URL(`/api/v1/sessions/${encodeURIComponent(session)}/terminal`, page);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url.href;
+}
+
+/** Whether another try could succeed without anybody doing anything. */
+export function isTransient(error: ApiError): boolean {
+  return error.status === 0 || error.status === 429 || error.status >= 500;
+}
+
+/** Reads a problem document (RFC 9457), or makes do with the status. */
+export async function problemOf(response: Response): Promise<ApiError> {
+  const fallback = `The relay answered with status ${response.status}.`;
+  try {
+    const { type, title, detail } = parseJson(await response.text(), problem);
+    const slug = type.startsWith(PROBLEM_PREFIX) ? type.slice(PROBLEM_PREFIX.length) : 'unexpected';
+    return { slug, status: response.status, sentence: detail ?? title ?? fallback };
+  } catch {
+    return { slug: 'unexpected', status: response.status, sentence: fallback };
+  }
+}
+
+/** What a thrown error of `fetch` or of a parser means to a person. */
+export function transportError(error: unknown): ApiError {
+  if (error instanceof ParseError) {
+    const sentence = 'The relay sent an answer that this page does not understand. Reload the page.';
+    return { slug: 'malformed_answer', status: 0, sentence };
+  }
+  if (error instanceof DOMException && error.name === 'TimeoutError') {
+    return { slug: 'timeout', status: 0, sentence: 'The relay did not answer in time. Try again.' };
+  }
+  return { slug: 'network', status: 0, sentence: 'The relay cannot be reached. Check your network.' };
+}
+
+function unavailable(error: ApiError): TicketOutcome {
+  if (error.status === 401) return { kind: 'unauthenticated' };
+  return isTransient(error) ? { kind: 'unavailable' } : { kind: 'refused', sentence: error.sentence };
+}

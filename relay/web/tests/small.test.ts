@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import { formatAge } from '../src/lib/age';
+import { connectionStatus, endingDetails, secondsUntil } from '../src/lib/connection';
+import { preparePaste } from '../src/lib/paste';
+import { parseRoute, routePath, type Route } from '../src/lib/route';
+import { DEFAULT_SETTINGS, readSettings } from '../src/lib/settings';
+import { podTone } from '../src/lib/tone';
+
+describe('an address', () => {
+  const place = { cluster: 'c1', namespace: 'shop', pod: 'web-1.x', container: 'app' };
+
+  it.each<[string, Route]>([
+    ['/', { page: 'clusters' }],
+    ['/sign-in', { page: 'sign-in' }],
+    ['/c/c1', { page: 'namespaces', cluster: 'c1' }],
+    ['/c/c1/n/shop', { page: 'namespace', cluster: 'c1', namespace: 'shop' }],
+    ['/c/c1/n/shop/p/web-1.x/app', { page: 'terminal', ...place, session: null }],
+    ['/c/c1/n/shop/p/web-1.x/app/s/s1', { page: 'terminal', ...place, session: 's1' }],
+  ])('%s names a page, and the page names it', (path, route) => {
+    expect(parseRoute(path)).toEqual(route);
+    expect(routePath(route)).toBe(path);
+  });
+
+  it.each(['/c', '/x/y', '/c/c1/n', '/c/c1/p/x', '/c/c1/n/shop/p/web', '/c/c1/n/shop/p/web/app/s', '/%zz'])(
+    '%s names none',
+    (path) => {
+      expect(parseRoute(path)).toEqual({ page: 'not-found' });
+    },
+  );
+
+  it('survives names with slashes and spaces', () => {
+    const route: Route = { page: 'namespace', cluster: 'a/b', namespace: 'c d' };
+    expect(parseRoute(routePath(route))).toEqual(route);
+  });
+});
+
+describe('an age', () => {
+  it.each([
+    [-5, '0s'],
+    [119_000, '119s'],
+    [120_000, '2m'],
+    [125_000, '2m5s'],
+    [660_000, '11m'],
+    [3 * 3_600_000 + 60_000, '3h1m'],
+    [30 * 3_600_000, '30h'],
+    [3 * 86_400_000, '3d'],
+    [3 * 86_400_000 + 3_600_000, '3d1h'],
+    [100 * 86_400_000, '100d'],
+    [800 * 86_400_000, '2y70d'],
+    [9 * 365 * 86_400_000, '9y'],
+  ])('of %i ms reads %s, as kubectl has it', (milliseconds, text) => {
+    expect(formatAge(milliseconds)).toBe(text);
+  });
+});
+
+describe('a paste', () => {
+  it('cannot end a bracketed paste, nor smuggle control characters in', () => {
+    expect(preparePaste('a\x1b[201~\x03rm\x7f\x9b').text).toBe('a[201~rm');
+  });
+
+  it('keeps tabs, line ends and every language', () => {
+    expect(preparePaste('\tä€漢🎉\r\nb\n')).toEqual({ text: '\tä€漢🎉\r\nb\n', lines: 2 });
+  });
+
+  it('of one line with its line end is one line', () => {
+    expect(preparePaste('ls\n').lines).toBe(1);
+  });
+});
+
+describe('settings', () => {
+  it('fall back to the defaults where they cannot be read', () => {
+    for (const text of [null, '', '{}', '{"theme":"pink"}']) expect(readSettings(text)).toEqual(DEFAULT_SETTINGS);
+  });
+
+  it('come back as they were kept, within bounds', () => {
+    const kept = { theme: 'dark', terminal: { ...DEFAULT_SETTINGS.terminal, renderer: 'dom', fontSize: 400 } };
+    expect(readSettings(JSON.stringify(kept))).toEqual({ ...kept, terminal: { ...kept.terminal, fontSize: 32 } });
+  });
+});
+
+describe('words and colours', () => {
+  it('show bad news of a pod as such, known or not', () => {
+    expect(['Running', 'Completed', 'Pending', 'Init:0/2', 'CrashLoopBackOff', 'Whatever'].map(podTone)).toEqual([
+      'good',
+      'neutral',
+      'warning',
+      'warning',
+      'danger',
+      'danger',
+    ]);
+  });
+
+  it('name every state of the connection', () => {
+    expect(connectionStatus({ kind: 'live', agent: 'answering' }).text).toBe('Connected');
+    expect(connectionStatus({ kind: 'live', agent: 'silent' }).tone).toBe('warning');
+    expect(connectionStatus({ kind: 'reconnecting', retryAt: 1, network: 'offline' }).text).toBe('Offline');
+  });
+
+  it('never count below zero', () => {
+    expect([secondsUntil(5_000, 3_500), secondsUntil(5_000, 9_000)]).toEqual([2, 0]);
+  });
+
+  it('say what an end left behind', () => {
+    const ending = { cause: 'closed_by_user', message: 'Closed.', exit_code: 137, cleanup: 'unconfirmed' } as const;
+    expect(endingDetails(ending).join(' ')).toMatch(/^Exit status 137\. .*could not be confirmed/);
+  });
+});
