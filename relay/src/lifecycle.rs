@@ -38,6 +38,12 @@ impl Lifecycle {
         &self.drain
     }
 
+    /// Where tasks that must be over before the relay is are counted. What is spawned here directly heeds
+    /// [`Self::draining`] by itself; nothing drops it.
+    pub const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
     /// Runs a task that must be over before the relay is; dropped at the hard deadline.
     pub fn spawn<F>(&self, task: F)
     where

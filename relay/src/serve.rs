@@ -1,6 +1,7 @@
 //! `podlatch-relay serve`: puts the parts together, says when it is ready, stops when told to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -8,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
 use crate::entropy::Entropy;
@@ -29,7 +30,7 @@ pub struct Serving {
     pub http: SocketAddr,
     /// Where tunnels are served.
     pub tunnel: SocketAddr,
-    listener: Tunnel,
+    tunnel_listener: Tunnel,
     _lock: Option<DataFolderLock>,
 }
 
@@ -52,8 +53,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         Some(url) => url.clone(),
         None => PublicUrl::of_listener(http)?,
     };
-    let (clock, entropy) = (Clock::system(), Entropy::system());
-    let agents = Agents::default();
+    let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
     let sessions = sessions(&config, &store, &agents, (&clock, &entropy))?;
     sessions.restore().await?;
     let app = App {
@@ -68,36 +68,11 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
     };
     // Before the first agent can connect, so that no news is missed.
-    tokio::spawn(sessions.follow_agents(agents.subscribe()));
-    let listener_of_agents = listen_for_agents(&app)?;
-    let tunnel = listener_of_agents.address()?;
+    app.lifecycle.spawn(follow_agents(app.clone()));
+    let tunnel_listener = listen_for_agents(&app).await?;
+    let tunnel = tunnel_listener.address()?;
     http::server::spawn(listener, &app);
-    Ok(Serving { app, http, tunnel, listener: listener_of_agents, _lock: lock })
-}
-
-fn sessions(
-    config: &Config,
-    store: &Store,
-    agents: &Agents,
-    (clock, entropy): (&Clock, &Entropy),
-) -> anyhow::Result<Sessions> {
-    let recorder = Recorder::start(data_folder::create_recordings(&config.data)?)?;
-
-    let settings = Settings { grace: config.grace, after_exit: config.after_exit };
-    // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
-    let tracker = TaskTracker::new();
-    Ok(Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker))
-}
-
-fn listen_for_agents(app: &App) -> anyhow::Result<Tunnel> {
-    let context = tunnel::Context {
-        store: app.store.clone(),
-        ca: Arc::new(Ca::load_or_create(&app.config.data, app.clock.now())?),
-        clock: app.clock.clone(),
-        entropy: app.entropy.clone(),
-        tasks: TaskTracker::new(),
-    };
-    Ok(Tunnel::start(app.config.tunnel_listen, context, app.agents.clone())?)
+    Ok(Serving { app, http, tunnel, tunnel_listener, _lock: lock })
 }
 
 impl Serving {
@@ -124,10 +99,48 @@ impl Serving {
     /// Serves until the lifecycle is drained, then stops. Not cancel safe.
     pub async fn ended(self) {
         self.app.lifecycle.ended().await;
-        self.listener.shutdown().await;
+        // Terminals first, so that their last words still travel.
+        self.tunnel_listener.shutdown().await;
         self.app.store.close().await;
         tracing::info!("stopped");
     }
+}
+
+fn sessions(
+    config: &Config,
+    store: &Store,
+    agents: &Agents,
+    (clock, entropy): (&Clock, &Entropy),
+) -> anyhow::Result<Sessions> {
+    let recorder = Recorder::start(data_folder::create_recordings(&config.data)?)?;
+    let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+    // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
+    let tracker = TaskTracker::new();
+    Ok(Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker))
+}
+
+async fn follow_agents(app: App) {
+    let events = app.agents.subscribe();
+    tokio::select! {
+        () = app.sessions.clone().follow_agents(events) => {}
+        () = app.lifecycle.draining().cancelled() => {}
+    }
+}
+
+async fn listen_for_agents(app: &App) -> anyhow::Result<Tunnel> {
+    let context = tunnel::Context {
+        store: app.store.clone(),
+        ca: Arc::new(load_authority(app.config.data.clone(), app.clock.now()).await?),
+        clock: app.clock.clone(),
+        entropy: app.entropy.clone(),
+        tasks: TaskTracker::new(),
+    };
+    Ok(Tunnel::start(app.config.tunnel_listen, context, app.agents.clone())?)
+}
+
+async fn load_authority(data: PathBuf, now: UnixMillis) -> anyhow::Result<Ca> {
+    let loaded = tokio::task::spawn_blocking(move || Ca::load_or_create(&data, now)).await?;
+    loaded.context("the relay's own certificate authority cannot be used; run `podlatch-relay doctor`")
 }
 
 /// A listener on every address is reached on loopback, among others.

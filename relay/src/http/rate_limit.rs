@@ -13,9 +13,12 @@ const MAX_ADDRESSES: usize = 10_000;
 /// How often full buckets are looked for and forgotten, at most.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How many tries to sign in one address has at once: an office behind one address signs in together in the morning.
+pub const SIGN_IN_BURST: u32 = 30;
+
 /// A sign-in link cannot be guessed; this keeps somebody from spending the relay's time on trying.
 pub fn for_sign_in() -> RateLimiter {
-    RateLimiter::new(10, Duration::from_secs(6))
+    RateLimiter::new(SIGN_IN_BURST, Duration::from_secs(2))
 }
 
 /// Token buckets by address.

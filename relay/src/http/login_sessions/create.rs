@@ -101,6 +101,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::rate_limit::SIGN_IN_BURST;
     use crate::http::testing::{ORIGIN, TestRelay};
 
     const PATH: &str = "/api/v1/login-sessions";
@@ -182,7 +183,7 @@ mod tests {
         let relay = TestRelay::new().await;
         let (link, _) = relay.sign_in_link("ada@example.org").await;
         let guess = async || relay.post(PATH).json(json!({"token": "pll_guess"})).send().await;
-        for _ in 0..10 {
+        for _ in 0..SIGN_IN_BURST {
             guess().await.assert_problem(401, "bad_sign_in_link");
         }
         let response = guess().await;
