@@ -75,7 +75,7 @@ impl Inventory {
         // Fails only where the stream is over, which writing shows.
         let _ = send.set_priority(WATCH_PRIORITY);
         let stopped = send.stopped();
-        let subscriber = Subscriber { writer: FrameWriter::new(send) };
+        let subscriber = Subscriber { writer: FrameWriter::new(send), ending: Ending::BrokenOff };
         tokio::select! {
             () = self.feed(watch, subscriber) => {}
             _ = stopped => {}
@@ -187,6 +187,16 @@ impl Drop for Lingering {
 /// The relay's end of a watch stream.
 struct Subscriber {
     writer: FrameWriter<SendStream>,
+    ending: Ending,
+}
+
+/// How a watch stream ends when it is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It is broken off, and is reset so that the relay sees that.
+    BrokenOff,
+    /// Everything was said. A reset would take back what the relay has not read yet.
+    Finished,
 }
 
 impl Subscriber {
@@ -223,12 +233,15 @@ impl Subscriber {
     fn finish(&mut self) {
         // Fails only where the stream is over already.
         let _ = self.writer.get_mut().finish();
+        self.ending = Ending::Finished;
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        // A stream that was not finished ends as what it is: broken off. After `finish` this does nothing.
-        let _ = self.writer.get_mut().reset(Disconnect::ShuttingDown.code());
+        if self.ending == Ending::BrokenOff {
+            // Fails only where the stream is over already.
+            let _ = self.writer.get_mut().reset(Disconnect::ShuttingDown.code());
+        }
     }
 }

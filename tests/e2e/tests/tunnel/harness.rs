@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use podlatch_agent::config::{Cli, Command, RunArgs};
+use podlatch_agent::config::{Cli, Command};
 use podlatch_agent::lifecycle::Lifecycle;
 use podlatch_protocol::close::RefusalCode;
 use podlatch_protocol::id::{ClusterId, JoinTokenId, OrganisationId, SessionId, UserId};
@@ -222,6 +222,15 @@ impl Agent {
         Self::start(relay, &folder, relay.address, Some(&relay.join_token().await))
     }
 
+    /// An agent of a real cluster, with further arguments.
+    pub(crate) async fn enrol_in(relay: &Relay, kubeconfig: &str, more: &[&str]) -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("makes a folder"));
+        let mut args = arguments(relay, folder.path(), relay.address, kubeconfig);
+        args.push(format!("--join-token={}", relay.join_token().await));
+        args.extend(more.iter().copied().map(str::to_owned));
+        Self::run(folder, args)
+    }
+
     /// An agent with its identity in `folder`, which dials `address`.
     pub(crate) fn start(
         relay: &Relay,
@@ -229,10 +238,19 @@ impl Agent {
         address: SocketAddr,
         token: Option<&str>,
     ) -> Self {
-        let args = run_args(&relay.ca.pin().to_string(), folder.path(), address, token);
+        let mut args = arguments(relay, folder.path(), address, NO_CLUSTER);
+        args.extend(token.map(|token| format!("--join-token={token}")));
+        Self::run(Arc::clone(folder), args)
+    }
+
+    fn run(folder: Arc<tempfile::TempDir>, arguments: Vec<String>) -> Self {
+        let line = ["podlatch-agent", "run"].map(str::to_owned).into_iter().chain(arguments);
+        let Command::Run(args) = Cli::try_parse_from(line).expect("is a command line").command else {
+            unreachable!("asked for run");
+        };
         let lifecycle = Lifecycle::default();
         let running = tokio::spawn(podlatch_agent::run(args, lifecycle.clone()));
-        Self { folder: Arc::clone(folder), lifecycle, running }
+        Self { folder, lifecycle, running }
     }
 
     /// How it ends by itself.
@@ -248,17 +266,16 @@ impl Agent {
     }
 }
 
-pub(crate) fn run_args(pin: &str, folder: &Path, address: SocketAddr, token: Option<&str>) -> RunArgs {
-    let kubeconfig = folder.join("kubeconfig");
-    fs::write(&kubeconfig, NO_CLUSTER).expect("writes");
-    let mut line = vec!["podlatch-agent".to_owned(), "run".to_owned()];
-    line.extend([format!("--relay={address}"), format!("--ca-pin={pin}")]);
-    line.extend([format!("--identity=file:{}", folder.display()), format!("--kubeconfig={}", kubeconfig.display())]);
-    line.extend(token.map(|token| format!("--join-token={token}")));
-    match Cli::try_parse_from(line).expect("is a command line").command {
-        Command::Run(args) => args,
-        Command::Doctor(_) => unreachable!("asked for run"),
-    }
+/// What every command of the agent needs.
+pub(crate) fn arguments(relay: &Relay, folder: &Path, address: SocketAddr, kubeconfig: &str) -> Vec<String> {
+    let file = folder.join("kubeconfig");
+    fs::write(&file, kubeconfig).expect("writes");
+    vec![
+        format!("--relay={address}"),
+        format!("--ca-pin={}", relay.ca.pin()),
+        format!("--identity=file:{}", folder.display()),
+        format!("--kubeconfig={}", file.display()),
+    ]
 }
 
 /// Asks an agent something and waits for its answer: the tunnel works both ways.

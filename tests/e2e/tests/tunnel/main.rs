@@ -3,6 +3,7 @@
 mod enrolment;
 mod harness;
 mod identity;
+mod inventory;
 mod path;
 mod renewal;
 mod restart;
