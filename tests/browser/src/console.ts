@@ -50,7 +50,10 @@ export class Chromium {
       permissions: ['clipboard-read', 'clipboard-write'],
     });
     await context.addInitScript((settings) => {
-      localStorage.setItem('podlatch.settings', JSON.stringify(settings));
+      // An empty page has no storage.
+      if (location.protocol.startsWith('http') && localStorage.getItem('podlatch.settings') === null) {
+        localStorage.setItem('podlatch.settings', JSON.stringify(settings));
+      }
     }, SETTINGS);
     return new ConsoleWindow(context, await context.newPage());
   }
