@@ -79,8 +79,9 @@ async fn answer(stream: tokio::net::TcpStream, status: watch::Receiver<TunnelSta
 
 fn respond(method: &Method, path: &str, status: &TunnelStatus) -> Response<Full<Bytes>> {
     let (code, text) = match (method, path, status) {
-        (&Method::GET | &Method::HEAD, "/livez", _) => (StatusCode::OK, "ok"),
-        (&Method::GET | &Method::HEAD, "/readyz", TunnelStatus::Up) => (StatusCode::OK, "ok"),
+        (&Method::GET | &Method::HEAD, "/livez", _) | (&Method::GET | &Method::HEAD, "/readyz", TunnelStatus::Up) => {
+            (StatusCode::OK, "ok")
+        }
         (&Method::GET | &Method::HEAD, "/readyz", TunnelStatus::Down(why)) => {
             (StatusCode::SERVICE_UNAVAILABLE, why.as_str())
         }

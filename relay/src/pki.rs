@@ -250,7 +250,6 @@ impl Ca {
     }
 
     /// Whether [`Self::issue_agent_certificate`] would take this request.
-    #[expect(clippy::unused_self, reason = "which keys are accepted is the CA's policy")]
     pub fn check_request(&self, request: &[u8]) -> Result<(), IssueError> {
         verified_key(request).map(drop)
     }

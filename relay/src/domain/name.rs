@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn an_address_has_one_spelling() {
         assert_eq!(" Ada@Example.ORG".parse::<Email>().expect("valid").as_str(), "ada@example.org");
-        for bad in ["", "ada", "@b", "a@", "a@b@c", "a b@c", "a@b\n", &format!("{}@b", "a".repeat(254))] {
+        for bad in ["", "ada", "@b", "a@", "a@b@c", "a b@c", "a@b\nc", &format!("{}@b", "a".repeat(254))] {
             assert!(bad.parse::<Email>().is_err(), "{bad:?}");
         }
     }

@@ -8,7 +8,7 @@ use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, SessionId};
 use podlatch_protocol::request::{AfterExit, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
@@ -64,6 +64,12 @@ impl Shared {
     fn table(&self) -> MutexGuard<'_, HashMap<SessionId, Live>> {
         // Nothing panics while it holds the lock; if it did, the table would still be whole.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").field("live", &self.count()).finish()
     }
 }
 
@@ -155,20 +161,14 @@ impl Sessions {
     }
 
     /// Passes on what happens to agents, until the registry is gone. Cancel safe.
-    pub async fn follow_agents(self, mut events: broadcast::Receiver<AgentEvent>) {
-        loop {
-            match events.recv().await {
-                Ok(AgentEvent::Connected { handle }) => self.agent_connected(&handle).await,
-                Ok(AgentEvent::Silent { agent, .. }) => self.tell(agent, &AgentNews::Silent).await,
-                Ok(AgentEvent::Answering { agent, .. }) => self.tell(agent, &AgentNews::Answering).await,
+    pub async fn follow_agents(self, mut events: mpsc::Receiver<AgentEvent>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                AgentEvent::Connected { handle, .. } => self.agent_connected(&handle).await,
+                AgentEvent::Silent { agent, .. } => self.tell(agent, &AgentNews::Silent).await,
+                AgentEvent::Answering { agent, .. } => self.tell(agent, &AgentNews::Answering).await,
                 // Its streams end by themselves, and each owner sees its own.
-                Ok(AgentEvent::Draining { .. } | AgentEvent::Disconnected { .. }) => {}
-                Err(broadcast::error::RecvError::Lagged(_)) => {
-                    for handle in self.shared.agents.all() {
-                        self.agent_connected(&handle).await;
-                    }
-                }
-                Err(broadcast::error::RecvError::Closed) => return,
+                AgentEvent::Disconnected { .. } => {}
             }
         }
     }

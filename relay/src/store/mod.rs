@@ -73,9 +73,9 @@ impl Store {
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let pools = match url {
             DatabaseUrl::Sqlite(path) => {
+                url::create_private(path)?;
                 let options = SqliteConnectOptions::new()
                     .filename(path)
-                    .create_if_missing(true)
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Normal)
                     .busy_timeout(SQLITE_BUSY_TIMEOUT)
@@ -111,7 +111,8 @@ impl Store {
             Pools::Sqlite { writer, .. } => {
                 // Postgres' migrator takes an advisory lock; SQLite's has none, the write lock serves.
                 let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-                MIGRATOR.run(&mut *tx).await?;
+                // `run` cannot be awaited in a future that is Send; `run_direct` is sqlx's own way around that.
+                MIGRATOR.run_direct(None, &mut *tx, false).await?;
                 tx.commit().await?;
             }
             Pools::Postgres(pool) => MIGRATOR.run(pool).await?,

@@ -1,6 +1,8 @@
 //! Which database.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -25,6 +27,12 @@ impl DatabaseUrl {
     pub fn in_folder(data: &Path) -> Self {
         Self::Sqlite(data.join("podlatch.db"))
     }
+}
+
+/// Makes the file for this user alone, unless it exists. What SQLite puts beside it gets the same mode.
+pub(super) fn create_private(path: &Path) -> sqlx::Result<()> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    Ok(())
 }
 
 impl FromStr for DatabaseUrl {

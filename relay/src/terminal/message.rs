@@ -11,6 +11,7 @@ use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::terminal::TerminalSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 const INPUT: u8 = 0x01;
 const RENDERED: u8 = 0x02;
@@ -124,11 +125,16 @@ pub(crate) enum AgentState {
 }
 
 /// A session's end, as people and programs read it.
-#[derive(Debug, Serialize, PartialEq, Eq)]
-pub(crate) struct EndedMessage {
+#[derive(Debug, Serialize, PartialEq, Eq, ToSchema)]
+#[schema(as = SessionEnd)]
+pub struct EndedMessage {
+    /// The stable name of the cause.
     cause: &'static str,
+    /// What happened and what to do, for a person.
     message: &'static str,
+    /// The process' exit status, where it ended by itself and Kubernetes told.
     exit_code: Option<i32>,
+    /// `not_wanted`, `confirmed` or `unconfirmed`: whether its processes are gone.
     cleanup: &'static str,
 }
 
@@ -148,7 +154,7 @@ impl From<&Ended> for EndedMessage {
 }
 
 /// The stable name of a cleanup's result.
-pub(crate) const fn cleanup_slug(cleanup: Cleanup) -> &'static str {
+const fn cleanup_slug(cleanup: Cleanup) -> &'static str {
     match cleanup {
         Cleanup::NotWanted => "not_wanted",
         Cleanup::Confirmed => "confirmed",

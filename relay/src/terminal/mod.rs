@@ -12,16 +12,16 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use podlatch_protocol::close::{EndCause, SocketClose};
 use podlatch_protocol::id::{SessionId, WriterId};
+use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
-use secrecy::ExposeSecret;
 use tracing::warn;
 
-pub(crate) use message::{EndedMessage, cleanup_slug};
+pub use message::EndedMessage;
 pub(crate) use upgrade::{Upgraded, upgrade};
 
 use crate::auth::token::{TokenHash, TokenKind};

@@ -52,8 +52,7 @@ pub(super) fn server_config(context: &Context) -> Result<ServerConfig, TunnelErr
 /// connection is gone, instead of leaving them to wait for silence.
 pub(super) fn endpoint_config(ca: &Ca) -> EndpointConfig {
     let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &ca.derived_secret("stateless reset"));
-    let [a, b, c, d, e, f, g, h, ..] = ca.derived_secret("connection ids");
-    let id_key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let id_key = ca.derived_secret("connection ids").iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte));
     let mut config = EndpointConfig::new(Arc::new(reset_key));
     config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)));
     config

@@ -1,0 +1,116 @@
+//! `podlatch-relay admin`: what an operator does on the database, beside a running relay or without one.
+
+mod answer;
+mod create_cluster;
+mod create_organisation;
+mod join_command;
+mod join_token;
+mod list;
+mod lookup;
+mod revoke;
+mod sign_in_link;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use self::answer::{Answer, Format};
+use crate::clock::{Clock, UnixMillis};
+use crate::config::{AddressArgs, DataArgs, PublicUrl};
+use crate::data_folder;
+use crate::entropy::Entropy;
+use crate::store::Store;
+
+/// The flags of `admin`.
+#[derive(Debug, Clone, Args)]
+pub struct AdminArgs {
+    /// Where the relay keeps what it knows.
+    #[command(flatten)]
+    pub data: DataArgs,
+
+    /// How people and agents reach the relay.
+    #[command(flatten)]
+    pub addresses: AddressArgs,
+
+    /// Print JSON, for scripts
+    #[arg(long, env = "PODLATCH_JSON", global = true, value_parser = crate::config::switch(), action = clap::ArgAction::SetTrue)]
+    pub json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: AdminCommand,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AdminCommand {
+    /// Create an organisation with its first owner; prints their one-time sign-in link
+    CreateOrganisation(create_organisation::CreateOrganisationArgs),
+    /// Print a new one-time sign-in link for somebody
+    SignInLink(sign_in_link::SignInLinkArgs),
+    /// Register a private cluster; prints how to install its agent
+    CreateCluster(create_cluster::CreateClusterArgs),
+    /// Print a new one-use join token for a cluster, and how to install its agent
+    JoinToken(join_token::JoinTokenArgs),
+    /// List what there is
+    #[command(subcommand)]
+    List(list::ListCommand),
+    /// Withdraw a right for good
+    #[command(subcommand)]
+    Revoke(revoke::RevokeCommand),
+}
+
+/// What every admin command works with.
+struct Desk {
+    data: PathBuf,
+    addresses: AddressArgs,
+    store: Store,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+impl Desk {
+    fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// The address that people open: unless given, the one of a relay that is started without flags.
+    fn public_url(&self) -> anyhow::Result<PublicUrl> {
+        match &self.addresses.public_url {
+            Some(url) => Ok(url.clone()),
+            None => "http://127.0.0.1:8080".parse().context("the default public URL is valid"),
+        }
+    }
+
+    fn new_id<I>(&self, make: fn(u64, &[u8; 10]) -> I) -> I {
+        make(self.now().since_epoch(), &self.entropy.bytes())
+    }
+}
+
+/// Does what the arguments say, and prints the outcome. Not cancel safe.
+pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    data_folder::create(&args.data.data)?;
+    let database = args.data.database();
+    let store = Store::open(&database).await.with_context(|| format!("cannot open {database}"))?;
+    store.migrate().await?;
+    let desk = Desk {
+        data: args.data.data,
+        addresses: args.addresses,
+        store,
+        clock: Clock::system(),
+        entropy: Entropy::system(),
+    };
+    let format = if args.json { Format::Json } else { Format::Text };
+    let answer: Box<dyn Answer> = match args.command {
+        AdminCommand::CreateOrganisation(args) => Box::new(create_organisation::run(&desk, args).await?),
+        AdminCommand::SignInLink(args) => Box::new(sign_in_link::run(&desk, args).await?),
+        AdminCommand::CreateCluster(args) => Box::new(create_cluster::run(&desk, args).await?),
+        AdminCommand::JoinToken(args) => Box::new(join_token::run(&desk, args).await?),
+        AdminCommand::List(command) => list::run(&desk, command).await?,
+        AdminCommand::Revoke(command) => Box::new(revoke::run(&desk, command).await?),
+    };
+    desk.store.close().await;
+    answer::print(answer.as_ref(), format, out)
+}

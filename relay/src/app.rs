@@ -1,0 +1,35 @@
+//! What everything in a serving relay shares. Handles only, no logic.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::{Config, PublicUrl};
+use crate::entropy::Entropy;
+use crate::http::rate_limit::RateLimiter;
+use crate::lifecycle::Lifecycle;
+use crate::session::Sessions;
+use crate::store::Store;
+use crate::tunnel::Agents;
+
+/// The handles. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// What it was told.
+    pub config: Arc<Config>,
+    /// The address that people open.
+    pub public_url: Arc<PublicUrl>,
+    /// What it knows.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where ids and tokens come from.
+    pub entropy: Entropy,
+    /// When to stop, and what runs.
+    pub lifecycle: Lifecycle,
+    /// The connected agents.
+    pub agents: Agents,
+    /// The live sessions.
+    pub sessions: Sessions,
+    /// Bounds how often one address may try to sign in.
+    pub sign_in_limiter: Arc<RateLimiter>,
+}

@@ -1,0 +1,171 @@
+//! What `serve` is told, and what follows from it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+use podlatch_protocol::request::AfterExit;
+
+use super::{AddressArgs, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme, switch};
+use crate::store::DatabaseUrl;
+
+/// The flags of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Where the relay keeps what it knows.
+    #[command(flatten)]
+    pub data: DataArgs,
+
+    /// Where people are served, over plain HTTP; only on loopback unless TLS ends in front. Port 0 takes a free one
+    #[arg(long, env = "PODLATCH_HTTP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    pub http_listen: SocketAddr,
+
+    /// Where agents are served, over QUIC (UDP). Port 0 takes a free one
+    #[arg(long, env = "PODLATCH_TUNNEL_LISTEN", default_value = "0.0.0.0:4433", value_name = "ADDRESS:PORT")]
+    pub tunnel_listen: SocketAddr,
+
+    /// How people and agents reach the relay.
+    #[command(flatten)]
+    pub addresses: AddressArgs,
+
+    /// TLS ends in a proxy in front of this relay, which sets X-Forwarded-For; the public URL must then be https
+    #[arg(long, env = "PODLATCH_BEHIND_TLS", action = ArgAction::SetTrue, value_parser = switch())]
+    pub behind_tls: bool,
+
+    /// How long a session outlives its last viewer
+    #[arg(long, env = "PODLATCH_GRACE", default_value_t = GraceTime::default(), value_name = "TIME")]
+    pub grace: GraceTime,
+
+    /// After a person's own exit, end the processes that they detached (nohup, setsid, tmux) too
+    #[arg(long, env = "PODLATCH_END_DETACHED_ON_EXIT", action = ArgAction::SetTrue, value_parser = switch())]
+    pub end_detached_on_exit: bool,
+
+    /// What to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What `serve` works by: consistent in itself.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The database.
+    pub database: DatabaseUrl,
+    /// Where people are served.
+    pub http_listen: SocketAddr,
+    /// Where agents are served.
+    pub tunnel_listen: SocketAddr,
+    /// The address that people open; `None` is the address that HTTP is served on, once it is known.
+    pub public_url: Option<PublicUrl>,
+    /// The address that agents dial, if it was given.
+    pub tunnel_address: Option<HostPort>,
+    /// Where TLS ends.
+    pub tls: TlsEnd,
+    /// How long a session outlives its last viewer.
+    pub grace: Duration,
+    /// What becomes of detached processes.
+    pub after_exit: AfterExit,
+}
+
+/// Where TLS ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsEnd {
+    /// There is none: plain HTTP on loopback.
+    Nowhere,
+    /// In a proxy in front of the relay; its `X-Forwarded-For` is believed.
+    InFront,
+}
+
+/// Flags that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Plain HTTP where others can listen in.
+    #[error(
+        "plain HTTP on {0} could be listened in on: serve on 127.0.0.1, or let a proxy end TLS in front and say --behind-tls"
+    )]
+    PlainHttp(SocketAddr),
+    /// TLS in front, but no address that says so.
+    #[error("--behind-tls needs --public-url https://…, the address that people open")]
+    NoPublicUrl,
+    /// TLS in front, but a plain public URL.
+    #[error("--behind-tls says that TLS ends in front, but the public URL {0} is plain http: one of the two is wrong")]
+    PlainPublicUrl(PublicUrl),
+    /// No TLS, but an https public URL.
+    #[error("the public URL {0} is https, but nothing ends TLS: let a proxy do so and say --behind-tls")]
+    NobodyEndsTls(PublicUrl),
+}
+
+impl TryFrom<ServeArgs> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: ServeArgs) -> Result<Self, ConfigError> {
+        let tls = if args.behind_tls { TlsEnd::InFront } else { TlsEnd::Nowhere };
+        match (tls, &args.addresses.public_url) {
+            (TlsEnd::Nowhere, _) if !args.http_listen.ip().is_loopback() => {
+                return Err(ConfigError::PlainHttp(args.http_listen));
+            }
+            (TlsEnd::Nowhere, Some(url)) if url.scheme() == Scheme::Https => {
+                return Err(ConfigError::NobodyEndsTls(url.clone()));
+            }
+            (TlsEnd::InFront, None) => return Err(ConfigError::NoPublicUrl),
+            (TlsEnd::InFront, Some(url)) if url.scheme() == Scheme::Http => {
+                return Err(ConfigError::PlainPublicUrl(url.clone()));
+            }
+            (TlsEnd::Nowhere | TlsEnd::InFront, _) => {}
+        }
+        Ok(Self {
+            database: args.data.database(),
+            data: args.data.data,
+            http_listen: args.http_listen,
+            tunnel_listen: args.tunnel_listen,
+            public_url: args.addresses.public_url,
+            tunnel_address: args.addresses.tunnel_address,
+            tls,
+            grace: args.grace.get(),
+            after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::{Cli, Command};
+
+    fn config(flags: &[&str]) -> Result<Config, ConfigError> {
+        let words = ["podlatch-relay", "serve"].iter().chain(flags);
+        match Cli::try_parse_from(words).expect("parses").command {
+            Command::Serve(args) => Config::try_from(args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn with_no_settings_it_is_sqlite_and_plain_http_on_loopback() {
+        let config = config(&[]).expect("consistent");
+        assert_eq!(config.database.to_string(), "sqlite:./.data/relay/podlatch.db");
+        assert_eq!((config.http_listen.to_string().as_str(), config.tls), ("127.0.0.1:8080", TlsEnd::Nowhere));
+        assert_eq!((config.grace, config.after_exit), (Duration::from_mins(5), AfterExit::Leave));
+    }
+
+    #[test]
+    fn plain_http_elsewhere_needs_tls_in_front() {
+        let open = config(&["--http-listen", "0.0.0.0:8080"]);
+        assert!(matches!(open, Err(ConfigError::PlainHttp(_))), "{open:?}");
+        let behind = ["--http-listen", "0.0.0.0:8080", "--behind-tls", "--public-url", "https://relay.example.org"];
+        assert_eq!(config(&behind).expect("consistent").tls, TlsEnd::InFront);
+    }
+
+    #[test]
+    fn tls_and_the_public_url_must_agree() {
+        let https = config(&["--public-url", "https://relay.example.org"]);
+        assert!(matches!(https, Err(ConfigError::NobodyEndsTls(_))), "{https:?}");
+        assert!(matches!(config(&["--behind-tls"]), Err(ConfigError::NoPublicUrl)));
+        let plain = config(&["--behind-tls", "--public-url", "http://127.0.0.1:8080"]);
+        assert!(matches!(plain, Err(ConfigError::PlainPublicUrl(_))), "{plain:?}");
+    }
+}

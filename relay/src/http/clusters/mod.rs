@@ -1,0 +1,67 @@
+//! Registered clusters, as browsers see them.
+
+pub mod get;
+pub mod list;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::clock::UnixMillis;
+use crate::domain::cluster::ClusterOverview;
+use crate::tunnel::Agents;
+
+/// A registered cluster.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Cluster)]
+pub struct ClusterBody {
+    id: String,
+    name: String,
+    /// `private`: reached through an agent.
+    #[serde(rename = "type")]
+    #[schema(example = "private")]
+    type_: &'static str,
+    state: ClusterState,
+    /// The agent's release, once one has connected. Untrusted text.
+    agent_version: Option<String>,
+    /// The cluster's Kubernetes version, where the agent could ask. Untrusted text.
+    kubernetes_version: Option<String>,
+    /// When an agent was last heard of (RFC 3339).
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_seen_at: Option<UnixMillis>,
+    /// When the cluster was registered (RFC 3339).
+    #[schema(value_type = String, format = DateTime)]
+    created_at: UnixMillis,
+}
+
+/// Whether a cluster can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterState {
+    /// An agent is connected.
+    Online,
+    /// None is, but one was.
+    Offline,
+    /// None ever was.
+    NeverConnected,
+}
+
+impl ClusterBody {
+    fn new(overview: ClusterOverview, agents: &Agents) -> Self {
+        let ClusterOverview { cluster, last_agent } = overview;
+        let state = match (agents.online(cluster.id), &last_agent) {
+            (true, _) => ClusterState::Online,
+            (false, Some(_)) => ClusterState::Offline,
+            (false, None) => ClusterState::NeverConnected,
+        };
+        Self {
+            id: cluster.id.to_string(),
+            name: cluster.name.to_string(),
+            type_: cluster.cluster_type.slug(),
+            state,
+            last_seen_at: last_agent.as_ref().map(|agent| agent.seen_at),
+            agent_version: last_agent.as_ref().map(|agent| agent.agent_version.clone()),
+            kubernetes_version: last_agent.map(|agent| agent.kubernetes_version).filter(|version| !version.is_empty()),
+            created_at: cluster.created_at,
+        }
+    }
+}

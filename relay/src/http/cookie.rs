@@ -1,0 +1,99 @@
+//! The login session's cookie.
+
+use std::time::Duration;
+
+use http::header::InvalidHeaderValue;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::auth::token::{Token, TokenHash, TokenKind};
+use crate::config::{PublicUrl, Scheme};
+
+/// The cookie's name. On HTTPS the prefix makes browsers refuse it from a neighbouring host, or without `Secure`; on plain
+/// HTTP, which there is on loopback only, no browser would take that prefix.
+pub fn name(url: &PublicUrl) -> &'static str {
+    match url.scheme() {
+        Scheme::Https => "__Host-podlatch",
+        Scheme::Http => "podlatch",
+    }
+}
+
+/// `Set-Cookie` for a new login session.
+pub fn set(url: &PublicUrl, token: &Token, lifetime: Duration) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(&cookie(url, token.expose(), lifetime.as_secs()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// `Set-Cookie` that makes the browser forget.
+pub fn clear(url: &PublicUrl) -> Result<HeaderValue, InvalidHeaderValue> {
+    HeaderValue::from_str(&cookie(url, "", 0))
+}
+
+/// The hash of the login session that a request's cookie names. `None` without exactly one well-formed cookie: two of one
+/// name mean that somebody else set one of them.
+pub fn login_session(url: &PublicUrl, headers: &HeaderMap) -> Option<TokenHash> {
+    let name = name(url);
+    let mut values = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter_map(|(key, value)| (key == name).then_some(value));
+    match (values.next(), values.next()) {
+        (Some(value), None) => TokenHash::parse(TokenKind::LoginSession, value),
+        _ => None,
+    }
+}
+
+fn cookie(url: &PublicUrl, value: &str, max_age_seconds: u64) -> String {
+    let secure = match url.scheme() {
+        Scheme::Https => "; Secure",
+        Scheme::Http => "",
+    };
+    format!("{}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Strict{secure}", name(url))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::Entropy;
+
+    fn url(text: &str) -> PublicUrl {
+        text.parse().expect("valid")
+    }
+
+    fn headers(cookies: &[String]) -> HeaderMap {
+        let values = cookies.iter().map(|cookie| (header::COOKIE, HeaderValue::from_str(cookie).expect("valid")));
+        values.collect()
+    }
+
+    #[test]
+    fn the_cookie_is_bound_to_the_host_on_https() {
+        let token = Token::generate(TokenKind::LoginSession, &Entropy::seeded(1));
+        let https = set(&url("https://relay.example.org"), &token, Duration::from_mins(1)).expect("valid");
+        let expected =
+            format!("__Host-podlatch={}; Path=/; Max-Age=60; HttpOnly; SameSite=Strict; Secure", token.expose());
+        assert_eq!(https, expected);
+        let http = set(&url("http://127.0.0.1:1"), &token, Duration::from_mins(1)).expect("valid");
+        let expected = format!("podlatch={}; Path=/; Max-Age=60; HttpOnly; SameSite=Strict", token.expose());
+        assert_eq!(http, expected);
+    }
+
+    #[test]
+    fn exactly_one_cookie_of_the_right_name_is_read() {
+        let token = Token::generate(TokenKind::LoginSession, &Entropy::seeded(1));
+        let (text, hash) = (token.expose(), Some(token.hash()));
+        let at = url("http://127.0.0.1:1");
+        let read = |cookies: &[String]| login_session(&at, &headers(cookies));
+        assert_eq!(read(&[format!("podlatch={text}")]), hash);
+        assert_eq!(read(&[format!("a=b; podlatch={text}; c=d")]), hash);
+        assert_eq!(read(&["a=b".to_owned(), format!("podlatch={text}")]), hash);
+        assert_eq!(read(&[format!("podlatch={text}; podlatch={text}")]), None);
+        assert_eq!(read(&[format!("podlatch={text}"), "podlatch=x".to_owned()]), None);
+        assert_eq!(read(&[format!("__Host-podlatch={text}")]), None, "that is the https name");
+        assert_eq!(read(&[format!("xpodlatch={text}")]), None);
+        assert_eq!(read(&["podlatch=".to_owned()]), None);
+        assert_eq!(read(&[]), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! Signing in and out.
+
+pub mod create;
+pub mod delete_current;

@@ -1,0 +1,22 @@
+//! The browser's side of the relay: HTTP under `/api/v1`, probes, and the console.
+//!
+//! [`router`] is the one table of what there is; one endpoint a file; every failure is a [`problem::Problem`].
+
+pub mod assets;
+pub mod client;
+pub mod clusters;
+pub mod context;
+pub mod cookie;
+pub mod extract;
+pub mod health;
+pub mod login_sessions;
+pub mod me;
+pub mod middleware;
+pub mod problem;
+pub mod rate_limit;
+pub mod router;
+pub mod server;
+pub mod sessions;
+
+#[cfg(test)]
+mod testing;

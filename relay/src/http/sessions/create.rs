@@ -1,0 +1,188 @@
+//! `POST /api/v1/sessions`: opens a terminal.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use podlatch_protocol::id::ClusterId;
+use podlatch_protocol::limits::MAX_COMMAND_WORDS;
+use podlatch_protocol::request::Program;
+use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+
+use super::{SessionBody, issue_ticket};
+use crate::app::App;
+use crate::domain::access::Action;
+use crate::domain::session::Session;
+use crate::http::context::CallContext;
+use crate::http::extract::JsonBody;
+use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
+use crate::session::{OpenError, OpenSession};
+
+/// What to open.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSessionBody {
+    /// The cluster's id.
+    cluster: String,
+    namespace: String,
+    pod: String,
+    /// Needed where the pod has several containers and none is its default.
+    container: Option<String>,
+    /// The program and its arguments; without it, the best shell of the container.
+    command: Option<Vec<String>>,
+    /// Width of the terminal in cells.
+    columns: u16,
+    /// Height of the terminal in cells.
+    rows: u16,
+}
+
+/// The session, and the right to attach to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OpenedBody {
+    session: SessionBody,
+    /// Good for one attachment within 30 seconds.
+    ticket: String,
+}
+
+/// Opens a terminal in a pod.
+#[utoipa::path(
+    post,
+    path = "/sessions",
+    operation_id = "openSession",
+    tag = "sessions",
+    request_body = NewSessionBody,
+    responses(
+        (status = 201, body = OpenedBody),
+        (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub async fn post(
+    State(app): State<App>,
+    context: CallContext,
+    JsonBody(body): JsonBody<NewSessionBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let organisation = context.actor.organisation;
+    context.require(Action::Exec { organisation })?;
+    let cluster: ClusterId = body.cluster.parse().map_err(|_| Problem::not_found("cluster"))?;
+    let overview = app.store.get_cluster(organisation, cluster).await?;
+    let cluster = overview.ok_or_else(|| Problem::not_found("cluster"))?.cluster;
+    if cluster.revoked_at.is_some() {
+        return Err(Problem::not_found("cluster"));
+    }
+    let request = OpenSession {
+        actor: context.actor,
+        client: context.client.clone(),
+        cluster,
+        target: target(&body)?,
+        program: program(body.command)?,
+        size: TerminalSize::clamped(body.columns, body.rows),
+    };
+    let session = open(&app, request).await?;
+    let ticket = issue_ticket(&app, &context, session.id()).await?;
+    let opened = OpenedBody { session: SessionBody::from(session), ticket: ticket.expose().to_owned() };
+    Ok((StatusCode::CREATED, Json(opened)))
+}
+
+/// Opening goes on when the request is given up: half an opening would leave a process that nobody knows of.
+async fn open(app: &App, request: OpenSession) -> Result<Session, Problem> {
+    let (done, opened) = oneshot::channel();
+    let sessions = app.sessions.clone();
+    app.lifecycle.spawn(async move {
+        // An error means that nobody waits any more; the session is then ended when its grace time is over.
+        let _abandoned = done.send(sessions.open(request).await);
+    });
+    match opened.await {
+        Ok(Ok(session)) => Ok(session),
+        Ok(Err(OpenError::Refused(refusal))) => Err(Problem::from(&refusal)),
+        Ok(Err(OpenError::Store(error))) => Err(error.into()),
+        Ok(Err(error @ OpenError::Recording(_))) => {
+            tracing::error!(%error, "a session was not opened because it could not be recorded");
+            Err(Problem::new(
+                ProblemKind::Internal,
+                "The session could not be recorded, so it was not opened. Tell the operator of this relay.",
+            ))
+        }
+        Err(_) => Err(Problem::new(ProblemKind::Draining, "The relay is stopping. Try again in a moment.")),
+    }
+}
+
+fn target(body: &NewSessionBody) -> Result<PodTarget, Problem> {
+    let bad =
+        |error: podlatch_protocol::target::NameError| Problem::new(ProblemKind::Unprocessable, format!("{error}."));
+    Ok(PodTarget {
+        namespace: body.namespace.parse().map_err(bad)?,
+        pod: body.pod.parse().map_err(bad)?,
+        container: body.container.as_deref().map(str::parse).transpose().map_err(bad)?,
+    })
+}
+
+fn program(command: Option<Vec<String>>) -> Result<Program, Problem> {
+    match command {
+        None => Ok(Program::Shell),
+        Some(words) if (1..=MAX_COMMAND_WORDS).contains(&words.len()) && !words[0].is_empty() => {
+            Ok(Program::Command(words))
+        }
+        Some(_) => Err(Problem::new(
+            ProblemKind::Unprocessable,
+            "A command has 1 to 64 words, the first of which is a program.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::http::testing::TestRelay;
+
+    fn body(cluster: &str) -> Value {
+        json!({"cluster": cluster, "namespace": "default", "pod": "bb", "columns": 80, "rows": 24})
+    }
+
+    #[tokio::test]
+    async fn without_an_agent_the_person_is_told_so() {
+        let relay = TestRelay::new().await;
+        let ada = relay.sign_in("ada@example.org").await;
+        let cluster = relay.cluster(&ada, "berlin").await.id.to_string();
+        let response = relay.post("/api/v1/sessions").cookie(&ada.cookie).json(body(&cluster)).send().await;
+        response.assert_problem(503, "agent_offline");
+    }
+
+    #[tokio::test]
+    async fn a_foreign_cluster_does_not_exist() {
+        let relay = TestRelay::new().await;
+        let (ada, bob) = (relay.sign_in("ada@example.org").await, relay.sign_in("bob@example.org").await);
+        let cluster = relay.cluster(&bob, "foreign").await.id.to_string();
+        for cluster in [&cluster, "01890000-0000-7000-8000-000000000000", "x", ""] {
+            let response = relay.post("/api/v1/sessions").cookie(&ada.cookie).json(body(cluster)).send().await;
+            response.assert_problem(404, "not_found");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_that_kubernetes_would_not_accept_never_reach_it() {
+        let relay = TestRelay::new().await;
+        let ada = relay.sign_in("ada@example.org").await;
+        let cluster = relay.cluster(&ada, "berlin").await.id.to_string();
+        for (field, value) in [
+            ("pod", json!("../../secrets")),
+            ("namespace", json!("a/b")),
+            ("container", json!("x y")),
+            ("command", json!([])),
+            ("command", json!([""])),
+            ("command", json!(vec!["x"; 65])),
+            ("columns", json!(-1)),
+            ("agent", json!("x")),
+        ] {
+            let mut body = body(&cluster);
+            body[field] = value;
+            let response = relay.post("/api/v1/sessions").cookie(&ada.cookie).json(body).send().await;
+            response.assert_problem(422, "unprocessable");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! `POST /api/v1/sessions/{id}/tickets`: the right to attach one more viewer, once.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use podlatch_protocol::close::SocketClose;
+use podlatch_protocol::id::SessionId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{TICKET_LIFETIME, find, issue_ticket};
+use crate::app::App;
+use crate::domain::access::Action;
+use crate::domain::session::SessionState;
+use crate::http::context::CallContext;
+use crate::http::extract::IdPath;
+use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
+
+/// A ticket.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TicketBody {
+    ticket: String,
+    expires_in_seconds: u64,
+}
+
+/// Issues the right to attach to a session.
+#[utoipa::path(
+    post,
+    path = "/sessions/{id}/tickets",
+    operation_id = "issueTicket",
+    tag = "sessions",
+    params(("id" = String, Path, description = "The session's id")),
+    responses(
+        (status = 201, body = TicketBody),
+        (status = 410, description = "The session is over", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub async fn post(
+    State(app): State<App>,
+    context: CallContext,
+    IdPath(id): IdPath<SessionId>,
+) -> Result<impl IntoResponse, Problem> {
+    let (session, owner) = find(&app, &context, id).await?;
+    context.require(Action::ViewSession(owner)).map_err(|_| Problem::not_found("session"))?;
+    context.require(Action::AttachSession(owner))?;
+    if let SessionState::Ended { end, .. } = &session.state {
+        let detail = format!("{} {}", SocketClose::Gone.sentence(), end.ended.cause.sentence());
+        return Err(Problem::new(ProblemKind::SessionEnded, detail));
+    }
+    let ticket = issue_ticket(&app, &context, id).await?;
+    let body = TicketBody { ticket: ticket.expose().to_owned(), expires_in_seconds: TICKET_LIFETIME.as_secs() };
+    Ok((StatusCode::CREATED, Json(body)))
+}

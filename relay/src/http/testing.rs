@@ -1,0 +1,277 @@
+//! A relay for the endpoints' tests: the real router over a real SQLite store, a clock and randomness of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http_body_util::BodyExt;
+use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, UserId};
+use podlatch_protocol::request::AfterExit;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use super::client::PeerAddress;
+use super::{rate_limit, router};
+use crate::app::App;
+use crate::auth::token::{Token, TokenKind};
+use crate::clock::{Clock, ClockHand, UnixMillis};
+use crate::config::{Config, TlsEnd};
+use crate::data_folder;
+use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
+use crate::domain::cluster::{Cluster, ClusterType};
+use crate::domain::organisation::{ClientInfo, Membership};
+use crate::entropy::Entropy;
+use crate::lifecycle::Lifecycle;
+use crate::recording::Recorder;
+use crate::session::{Sessions, Settings};
+use crate::store::{DatabaseUrl, NewCluster, NewLoginSession, NewOrganisation, NewSignInLink, Store};
+use crate::tunnel::Agents;
+use tokio_util::task::TaskTracker;
+
+/// The test relay's public URL, hence every request's `Origin` unless told otherwise.
+pub(crate) const ORIGIN: &str = "http://127.0.0.1:8080";
+
+const START: UnixMillis = UnixMillis::new(1_700_000_000_000);
+
+/// The relay.
+pub(crate) struct TestRelay {
+    pub(crate) app: App,
+    /// Moves its clock.
+    pub(crate) hand: ClockHand,
+    router: Router,
+    _folder: TempDir,
+}
+
+/// Somebody who is signed in.
+pub(crate) struct SignedIn {
+    pub(crate) membership: Membership,
+    /// The cookie's name and value.
+    pub(crate) cookie: String,
+}
+
+impl TestRelay {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = DatabaseUrl::in_folder(folder.path());
+        let store = Store::open(&database).await.expect("opens");
+        store.migrate().await.expect("migrates");
+        let (clock, hand) = Clock::manual(START);
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = Config {
+            data: folder.path().to_owned(),
+            database,
+            http_listen: loopback,
+            tunnel_listen: loopback,
+            public_url: None,
+            tunnel_address: None,
+            tls: TlsEnd::Nowhere,
+            grace: Duration::from_mins(5),
+            after_exit: AfterExit::Leave,
+        };
+        let recordings = data_folder::create_recordings(folder.path()).expect("a folder");
+        let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+        let sessions = Sessions::new(
+            store.clone(),
+            Recorder::start(recordings).expect("starts"),
+            Agents::default(),
+            (clock.clone(), Entropy::system()),
+            settings,
+            TaskTracker::new(),
+        );
+        let app = App {
+            config: Arc::new(config),
+            public_url: Arc::new(ORIGIN.parse().expect("a URL")),
+            store,
+            clock,
+            entropy: Entropy::system(),
+            lifecycle: Lifecycle::new(),
+            agents: Agents::default(),
+            sessions,
+            sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+        };
+        Self { router: router::router(app.clone()), app, hand, _folder: folder }
+    }
+
+    fn id<I>(&self, make: fn(u64, &[u8; 10]) -> I) -> I {
+        make(self.app.clock.now().since_epoch(), &self.app.entropy.bytes())
+    }
+
+    /// A link for the owner of an organisation of their own: the one that they have, if they have one.
+    pub(crate) async fn sign_in_link(&self, email: &str) -> (Token, Membership) {
+        let (store, now) = (&self.app.store, self.app.clock.now());
+        let email = email.parse().expect("an address");
+        let known = store.memberships_of(&email).await.expect("answers").pop();
+        let membership = if let Some(membership) = known {
+            membership
+        } else {
+            let new = NewOrganisation {
+                id: self.id(OrganisationId::new),
+                name: "Shop".parse().expect("a name"),
+                owner_id: self.id(UserId::new),
+                owner_email: email,
+                owner_name: "Ada".parse().expect("a name"),
+            };
+            store.create_organisation_with_owner(&new, now).await.expect("creates")
+        };
+        let token = Token::generate(TokenKind::SignInLink, &self.app.entropy);
+        let link = NewSignInLink {
+            hash: token.hash(),
+            organisation: membership.organisation.id,
+            user: membership.user.id,
+            expires_at: now.plus(Duration::from_hours(1)),
+        };
+        store.create_sign_in_link(&link).await.expect("creates");
+        (token, membership)
+    }
+
+    pub(crate) async fn sign_in(&self, email: &str) -> SignedIn {
+        let (link, membership) = self.sign_in_link(email).await;
+        let now = self.app.clock.now();
+        let cookie = Token::generate(TokenKind::LoginSession, &self.app.entropy);
+        let login = NewLoginSession {
+            id: self.id(LoginSessionId::new),
+            hash: cookie.hash(),
+            expires_at: now.plus(Duration::from_hours(12)),
+            client: ClientInfo::default(),
+        };
+        self.app.store.redeem_sign_in_link(&link.hash(), &login, now).await.expect("answers").redeemed().expect("good");
+        SignedIn { membership, cookie: format!("podlatch={}", cookie.expose()) }
+    }
+
+    pub(crate) async fn cluster(&self, of: &SignedIn, name: &str) -> Cluster {
+        let new = NewCluster {
+            id: self.id(ClusterId::new),
+            organisation: of.membership.organisation.id,
+            name: name.parse().expect("a name"),
+            cluster_type: ClusterType::Private,
+        };
+        self.app.store.create_cluster(&new, self.app.clock.now()).await.expect("creates")
+    }
+
+    pub(crate) async fn agent(&self, of: &Cluster) -> AgentId {
+        let now = self.app.clock.now();
+        let agent = Agent {
+            id: self.id(AgentId::new),
+            cluster: of.id,
+            organisation: of.organisation,
+            status: AgentStatus::Active,
+            public_key: PublicKeySha256(self.app.entropy.bytes()),
+            previous_public_key: None,
+            generation: 1,
+            enrolled_at: now,
+            last_seen_at: None,
+            agent_version: String::new(),
+            kubernetes_version: String::new(),
+            certificate_expires_at: now.plus(Duration::from_hours(24)),
+        };
+        self.app.store.insert_agent(&agent).await.expect("inserts");
+        agent.id
+    }
+
+    pub(crate) fn get(&self, path: &str) -> TestRequest<'_> {
+        self.request("GET", path).without("origin")
+    }
+
+    pub(crate) fn post(&self, path: &str) -> TestRequest<'_> {
+        self.request("POST", path)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> TestRequest<'_> {
+        self.request("DELETE", path)
+    }
+
+    /// A request with the `Host` and the `Origin` of the relay's own pages.
+    pub(crate) fn request(&self, method: &str, path: &str) -> TestRequest<'_> {
+        let mut request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
+        let headers = request.headers_mut();
+        headers.insert("host", HeaderValue::from_static(ORIGIN.split_at("http://".len()).1));
+        headers.insert("origin", HeaderValue::from_static(ORIGIN));
+        request.extensions_mut().insert(PeerAddress(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000))));
+        TestRequest { router: self.router.clone(), request, _relay: self }
+    }
+}
+
+/// A request in the making.
+pub(crate) struct TestRequest<'a> {
+    router: Router,
+    request: Request<Body>,
+    _relay: &'a TestRelay,
+}
+
+impl TestRequest<'_> {
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).expect("a value");
+        self.request.headers_mut().insert(HeaderName::from_static(name), value);
+        self
+    }
+
+    /// Adds a second header of the name.
+    pub(crate) fn also(mut self, name: &'static str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).expect("a value");
+        self.request.headers_mut().append(HeaderName::from_static(name), value);
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.request.headers_mut().remove(name);
+        self
+    }
+
+    pub(crate) fn cookie(self, cookie: &str) -> Self {
+        self.header("cookie", cookie)
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "tests read better with the literal in place")]
+    pub(crate) fn json(self, body: Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
+    pub(crate) fn body(self, content_type: &str, body: String) -> Self {
+        let mut with_type = self.header("content-type", content_type);
+        *with_type.request.body_mut() = Body::from(body);
+        with_type
+    }
+
+    pub(crate) async fn send(self) -> TestResponse {
+        let Ok(response) = self.router.oneshot(self.request).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        TestResponse { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+}
+
+/// An answer.
+pub(crate) struct TestResponse {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl TestResponse {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    pub(crate) fn detail(&self) -> String {
+        self.json()["detail"].as_str().expect("a detail").to_owned()
+    }
+
+    pub(crate) fn assert_problem(&self, status: u16, slug: &str) {
+        let text = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status, status, "{text}");
+        assert_eq!(self.header("content-type"), "application/problem+json", "{text}");
+        let document = self.json();
+        assert_eq!(document["type"], format!("urn:podlatch:problem:{slug}"));
+        assert_eq!(document["status"], status);
+        assert!(self.detail().ends_with('.'), "a sentence: {text}");
+    }
+}

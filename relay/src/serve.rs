@@ -1,0 +1,154 @@
+//! `podlatch-relay serve`: puts the parts together, says when it is ready, stops when told to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::clock::{Clock, UnixMillis};
+use crate::config::{Config, PublicUrl};
+use crate::data_folder::{self, DataFolderLock};
+use crate::entropy::Entropy;
+use crate::http::{self, rate_limit};
+use crate::lifecycle::Lifecycle;
+use crate::pki::Ca;
+use crate::recording::Recorder;
+use crate::session::{Sessions, Settings};
+use crate::store::{DatabaseUrl, Store};
+use crate::tunnel::{self, Agents, Tunnel};
+
+/// A relay that serves.
+#[derive(Debug)]
+pub struct Serving {
+    /// What its parts share.
+    pub app: App,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where tunnels are served.
+    pub tunnel: SocketAddr,
+    tunnel_listener: Tunnel,
+    _lock: Option<DataFolderLock>,
+}
+
+/// Starts a relay. When it returns, both listeners are open. Not cancel safe.
+pub async fn start(config: Config) -> anyhow::Result<Serving> {
+    data_folder::create(&config.data)?;
+    // Two relays on one SQLite file would each believe to hold the sessions.
+    let lock = match &config.database {
+        DatabaseUrl::Sqlite(_) => Some(DataFolderLock::take(&config.data)?),
+        DatabaseUrl::Postgres(_) => None,
+    };
+    let store = Store::open(&config.database).await.with_context(|| format!("cannot open {}", config.database))?;
+    store.migrate().await?;
+
+    let listener = TcpListener::bind(config.http_listen)
+        .await
+        .with_context(|| format!("cannot serve HTTP on {}; choose another --http-listen", config.http_listen))?;
+    let http = listener.local_addr()?;
+    let public_url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => PublicUrl::of_listener(http)?,
+    };
+    let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
+    let sessions = sessions(&config, &store, &agents, (&clock, &entropy))?;
+    sessions.restore().await?;
+    let app = App {
+        config: Arc::new(config),
+        public_url: Arc::new(public_url),
+        store,
+        clock,
+        entropy,
+        lifecycle: Lifecycle::new(),
+        agents: agents.clone(),
+        sessions: sessions.clone(),
+        sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+    };
+    // Before the first agent can connect, so that no news is missed.
+    app.lifecycle.spawn(follow_agents(app.clone()));
+    let tunnel_listener = listen_for_agents(&app).await?;
+    let tunnel = tunnel_listener.address()?;
+    http::server::spawn(listener, &app);
+    Ok(Serving { app, http, tunnel, tunnel_listener, _lock: lock })
+}
+
+impl Serving {
+    /// The one line that says where the relay is served, by addresses that this machine can dial.
+    pub fn ready_line(&self) -> String {
+        format!("ready http=http://{} tunnel={}", dialable(self.http), dialable(self.tunnel))
+    }
+
+    /// Serves until SIGTERM or SIGINT, then stops. Not cancel safe.
+    pub async fn until_signal(self) {
+        let life = self.app.lifecycle.clone();
+        let ended = self.ended();
+        tokio::pin!(ended);
+        tokio::select! {
+            () = &mut ended => return,
+            outcome = life.obey_signals() => if let Err(error) = outcome {
+                tracing::error!(%error, "signals cannot be received, so the relay stops");
+                life.drain();
+            }
+        }
+        ended.await;
+    }
+
+    /// Serves until the lifecycle is drained, then stops. Not cancel safe.
+    pub async fn ended(self) {
+        self.app.lifecycle.ended().await;
+        // Terminals first, so that their last words still travel.
+        self.tunnel_listener.shutdown().await;
+        self.app.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+fn sessions(
+    config: &Config,
+    store: &Store,
+    agents: &Agents,
+    (clock, entropy): (&Clock, &Entropy),
+) -> anyhow::Result<Sessions> {
+    let recorder = Recorder::start(data_folder::create_recordings(&config.data)?)?;
+    let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+    // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
+    let tracker = TaskTracker::new();
+    Ok(Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker))
+}
+
+async fn follow_agents(app: App) {
+    let events = app.agents.subscribe();
+    tokio::select! {
+        () = app.sessions.clone().follow_agents(events) => {}
+        () = app.lifecycle.draining().cancelled() => {}
+    }
+}
+
+async fn listen_for_agents(app: &App) -> anyhow::Result<Tunnel> {
+    let context = tunnel::Context {
+        store: app.store.clone(),
+        ca: Arc::new(load_authority(app.config.data.clone(), app.clock.now()).await?),
+        clock: app.clock.clone(),
+        entropy: app.entropy.clone(),
+        tasks: TaskTracker::new(),
+    };
+    Ok(Tunnel::start(app.config.tunnel_listen, context, app.agents.clone())?)
+}
+
+async fn load_authority(data: PathBuf, now: UnixMillis) -> anyhow::Result<Ca> {
+    let loaded = tokio::task::spawn_blocking(move || Ca::load_or_create(&data, now)).await?;
+    loaded.context("the relay's own certificate authority cannot be used; run `podlatch-relay doctor`")
+}
+
+/// A listener on every address is reached on loopback, among others.
+fn dialable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        specified => specified,
+    };
+    SocketAddr::new(ip, address.port())
+}
