@@ -18,7 +18,7 @@ mod signals;
 mod store;
 mod tls;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -43,7 +43,9 @@ use store::{Key, Store, kind_of};
 use tls::Tls;
 
 /// How long the first pods may take to run.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a pod that runs once is waited for.
+const RUN_ONCE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The bytes of randomness in a token.
 const TOKEN_BYTES: usize = 24;
 
@@ -65,7 +67,7 @@ pub struct Devcluster {
     url: String,
     ca_pem: String,
     /// Tokens by the short names of their users.
-    tokens: HashMap<String, String>,
+    tokens: BTreeMap<String, String>,
     prerequisites: Prerequisites,
     folder: Folder,
 }
@@ -224,11 +226,16 @@ impl Devcluster {
     /// Resolves when every pod runs, is done, or has no node. Cancel safe.
     async fn wait_until_settled(&self) {
         let mut changes = self.cluster.store.subscribe();
-        while !is_settled(&self.cluster.store) {
-            if changes.changed().await.is_err() {
-                return;
+        let mut until = async |settled: fn(&Store) -> bool| {
+            while !settled(&self.cluster.store) {
+                if changes.changed().await.is_err() {
+                    return;
+                }
             }
-        }
+        };
+        until(is_settled).await;
+        // Pods that run once mostly end at once, but need not.
+        let _ = tokio::time::timeout(RUN_ONCE_TIMEOUT, until(is_run_once_over)).await;
     }
 }
 
@@ -241,7 +248,7 @@ impl Drop for Devcluster {
 
 /// Users and their tokens, both ways.
 struct Accounts {
-    by_name: HashMap<String, String>,
+    by_name: BTreeMap<String, String>,
     by_token: HashMap<String, User>,
 }
 
@@ -249,7 +256,7 @@ impl Accounts {
     fn load_or_create(folder: &Path) -> Result<Self> {
         let path = folder.join("tokens.json");
         let stored = std::fs::read(&path).unwrap_or_default();
-        let mut by_name: HashMap<String, String> = serde_json::from_slice(&stored).unwrap_or_default();
+        let mut by_name: BTreeMap<String, String> = serde_json::from_slice(&stored).unwrap_or_default();
         let mut by_token = HashMap::new();
         for account in built_in_accounts() {
             let token = by_name.entry(account.short_name.to_owned()).or_insert_with(new_token);
@@ -316,6 +323,13 @@ fn is_settled(store: &Store) -> bool {
     sets.len() >= deployments.len()
         && sets.iter().all(|(_, set)| set["status"]["readyReplicas"].as_u64() >= set["spec"]["replicas"].as_u64())
         && store.list(pods, None).1.iter().all(|(_, pod)| settled(pod))
+}
+
+fn is_run_once_over(store: &Store) -> bool {
+    let Some(pods) = kind_of("", "pods") else { return true };
+    let over =
+        |pod: &serde_json::Value| pod["spec"]["restartPolicy"] == "Always" || pod["status"]["phase"] != "Running";
+    store.list(pods, None).1.iter().all(|(_, pod)| over(pod))
 }
 
 /// Hundreds of sessions need more descriptors than the usual limit.

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     enter_user_namespace();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(Arguments::parse()) {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("podlatch-devcluster: {error:#}");
@@ -64,7 +64,7 @@ fn enter_user_namespace() {
 }
 
 #[tokio::main]
-async fn run(arguments: Arguments) -> Result<()> {
+async fn run(arguments: &Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let manifests = arguments

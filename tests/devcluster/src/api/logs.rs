@@ -69,7 +69,7 @@ fn first_part(log: &Log, query: &Query, stamp: Stamp) -> (Vec<u8>, u64) {
         let since = Timestamp::now() - SignedDuration::from_secs(seconds);
         lines.retain(|line| line.at >= since);
     }
-    if let Some(since) = query.get("sinceTime").parse::<Timestamp>().ok() {
+    if let Ok(since) = query.get("sinceTime").parse::<Timestamp>() {
         lines.retain(|line| line.at >= since);
     }
     if let Some(tail) = query.number("tailLines").and_then(|tail| usize::try_from(tail).ok()) {

@@ -5,6 +5,7 @@ mod admin;
 mod discovery;
 mod list;
 mod logs;
+mod protobuf;
 mod request;
 mod review;
 mod status;
@@ -114,7 +115,7 @@ async fn answer_resource(call: Call, request: Request<Incoming>) -> Result<Respo
         return Err(Refusal::UnknownPath);
     }
     match (kind.name, call.path.subresource.as_str()) {
-        ("Pod", "exec") => return exec::answer(call, request),
+        ("Pod", "exec") => return exec::answer(&call, request),
         ("Pod", "log") if request.method() == Method::GET => return logs::answer(&call),
         (_, "" | "status") => (),
         _ => return Err(Refusal::UnknownPath),
@@ -133,9 +134,16 @@ async fn json_body(request: Request<Incoming>) -> Result<Option<Value>, Refusal>
     if bytes.is_empty() {
         return Ok(None);
     }
-    let parsed = serde_json::from_slice(&bytes).ok().or_else(|| serde_yaml::from_slice(&bytes).ok());
-    let value = parsed.ok_or_else(|| Refusal::bad_request("the body of the request is neither JSON nor YAML"))?;
-    Ok(Some(value))
+    parse_json(&bytes).map(Some)
+}
+
+fn parse_json(bytes: &[u8]) -> Result<Value, Refusal> {
+    if bytes.starts_with(protobuf::MAGIC) {
+        let message = "the devcluster reads no protobuf here; send JSON".to_owned();
+        return Err(Refusal::UnsupportedMediaType { message });
+    }
+    let parsed = serde_json::from_slice(bytes).ok().or_else(|| serde_yaml::from_slice(bytes).ok());
+    parsed.ok_or_else(|| Refusal::bad_request("the body of the request is neither JSON nor YAML"))
 }
 
 async fn body_bytes(request: Request<Incoming>) -> Result<Bytes, Refusal> {

@@ -5,7 +5,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::status::{self, Body, Refusal};
-use super::{Call, allows, json_body};
+use super::{Call, allows, body_bytes, parse_json, protobuf};
 use crate::rbac::{Attributes, ResourceAttributes};
 
 /// Answers a review with the rights of whoever asks.
@@ -16,7 +16,7 @@ pub(crate) async fn answer(call: Call, request: Request<Incoming>) -> Result<Res
     if call.verb != "create" {
         return Err(Refusal::MethodNotAllowed);
     }
-    let body = json_body(request).await?.unwrap_or_default();
+    let body = review_body(request).await?;
     let attributes = attributes_of(&body["spec"]).ok_or_else(|| Refusal::Invalid {
         message: "SelfSubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid \
                   value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
@@ -26,6 +26,15 @@ pub(crate) async fn answer(call: Call, request: Request<Incoming>) -> Result<Res
     let review = json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {},
         "spec": body["spec"], "status": {"allowed": allowed}});
     Ok(status::json(StatusCode::CREATED, &review))
+}
+
+/// kubectl sends its reviews as protobuf.
+async fn review_body(request: Request<Incoming>) -> Result<Value, Refusal> {
+    let bytes = body_bytes(request).await?;
+    match protobuf::access_review(&bytes) {
+        Some(review) => Ok(review),
+        None => parse_json(&bytes),
+    }
 }
 
 fn attributes_of(spec: &Value) -> Option<Attributes> {

@@ -74,7 +74,8 @@ struct Status<'a> {
     kind: &'static str,
     api_version: &'static str,
     metadata: Empty,
-    status: &'static str,
+    #[serde(rename = "status")]
+    result: &'static str,
     message: String,
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,7 +180,7 @@ impl Refusal {
 }
 
 fn status<'a>(code: u16, reason: &'static str, message: String, details: Option<Details<'a>>) -> Status<'a> {
-    Status { kind: "Status", api_version: "v1", metadata: Empty {}, status: "Failure", message, reason, details, code }
+    Status { kind: "Status", api_version: "v1", metadata: Empty {}, result: "Failure", message, reason, details, code }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the field is optional, and reads best so at the callers")]

@@ -20,9 +20,9 @@ use crate::cluster::Cluster;
 use crate::store::{Change, Event, Kind, Selector, Version};
 
 /// How long a watch lasts when the client does not say.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(45);
 /// How often a quiet watch is told the newest version.
-const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+const BOOKMARK_INTERVAL: Duration = Duration::from_mins(1);
 /// A bookmark comes this long before the end of the watch.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// Events that wait for a slow client; behind them the watch waits.

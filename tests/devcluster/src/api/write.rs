@@ -24,7 +24,7 @@ pub(crate) async fn answer(
     let body = json_body(request).await?;
     match (call.verb, body) {
         ("create", Some(object)) => create(&call, kind, object),
-        ("update", Some(object)) => update(&call, kind, object),
+        ("update", Some(object)) => update(&call, kind, &object),
         ("patch", Some(patch)) => apply_patch(&call, kind, &content_type, &patch),
         ("delete", options) => delete(&call, kind, &options.unwrap_or_default()),
         ("deletecollection", options) => delete_all(&call, kind, &options.unwrap_or_default()),
@@ -60,7 +60,7 @@ fn name_of(object: &mut Value) -> Result<String, Refusal> {
     Ok(name)
 }
 
-fn update(call: &Call, kind: &'static Kind, object: Value) -> Result<Response<Body>, Refusal> {
+fn update(call: &Call, kind: &'static Kind, object: &Value) -> Result<Response<Body>, Refusal> {
     change(call, kind, &object["metadata"]["resourceVersion"], |stored| replace(stored, object.clone()))
 }
 

@@ -1,5 +1,6 @@
 //! Keeps deployments and replica sets at their number of pods, as kube-controller-manager does.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -42,6 +43,30 @@ fn reconcile(store: &Arc<Store>, kubelet: &Arc<Kubelet>) {
     }
     for (key, set) in store.list(replica_sets, None).1 {
         reconcile_set(store, kubelet, &key, &set);
+    }
+    collect_garbage(store, kubelet);
+}
+
+/// Deletes what belongs to an owner that is gone.
+fn collect_garbage(store: &Arc<Store>, kubelet: &Arc<Kubelet>) {
+    let owners: HashSet<_> = ["deployments", "replicasets", "statefulsets", "daemonsets"]
+        .into_iter()
+        .filter_map(|plural| kind_of("apps", plural))
+        .flat_map(|kind| store.list(kind, None).1)
+        .map(|(_, object)| object["metadata"]["uid"].clone())
+        .collect();
+    let is_orphan = |object: &Value| {
+        let owner = &object["metadata"]["ownerReferences"][0];
+        owner["apiVersion"] == "apps/v1" && !owners.contains(&owner["uid"])
+    };
+    for kind in [kind_of("apps", "replicasets"), kind_of("", "pods")].into_iter().flatten() {
+        for (key, object) in store.list(kind, None).1.into_iter().filter(|(_, object)| is_orphan(object)) {
+            if kind.name != "Pod" {
+                store.delete(&key);
+            } else if object["metadata"]["deletionTimestamp"].is_null() {
+                super::delete_pod(store, kubelet, &key, None);
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::objects::{self, Activity, ContainerView};
+use super::objects::{self, Activity, ContainerView, Sandbox};
 use crate::container::{Container, ContainerSpec, Ended, Host, Image, Log};
 use crate::store::{Key, Store};
 
@@ -100,7 +100,7 @@ impl Kubelet {
 
     /// The running container of that name.
     pub(crate) fn container(&self, pod: &PodName, container: &str) -> Option<Container> {
-        self.lock().get(pod)?.containers.get(container)?.running.clone()
+        self.lock().get(pod)?.containers.get(container)?.running.clone().filter(Container::is_running)
     }
 
     /// What a container wrote.
@@ -150,12 +150,14 @@ impl Kubelet {
         let specs = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
         let mut views = vec![waiting_view(); specs.len()];
         let pod_ip = self.pod_ip();
-        self.publish(key, &views, &pod_ip);
+        let sandbox = (Sandbox::Present, pod_ip.as_str());
+        self.publish(key, &views, (Sandbox::Absent, &pod_ip));
+        self.publish(key, &views, sandbox);
         let policy = pod["spec"]["restartPolicy"].as_str().unwrap_or("Always").to_owned();
         for (spec, view) in specs.iter().zip(&mut views) {
             self.start(name, spec, view).await;
         }
-        self.publish(key, &views, &pod_ip);
+        self.publish(key, &views, sandbox);
         let mut ends: FuturesUnordered<_> = (0..specs.len()).map(|index| self.watch_end(name, &specs, index)).collect();
         loop {
             tokio::select! {
@@ -164,15 +166,17 @@ impl Kubelet {
                     let view = &mut views[index];
                     record_end(view, ended);
                     self.release(name, &specs[index]);
-                    self.publish(key, &views, &pod_ip);
+                    self.publish(key, &views, sandbox);
                     if restarts(&policy, ended) {
                         let view = &mut views[index];
                         tokio::select! {
                             grace = deletions.recv() => return grace.unwrap_or_default(),
                             () = self.restart(name, &specs[index], view) => (),
                         }
-                        self.publish(key, &views, &pod_ip);
+                        self.publish(key, &views, sandbox);
                         ends.push(self.watch_end(name, &specs, index));
+                    } else if ends.is_empty() {
+                        self.publish(key, &views, (Sandbox::Absent, &pod_ip));
                     }
                 }
             }
@@ -180,7 +184,11 @@ impl Kubelet {
     }
 
     async fn watch_end(&self, name: &PodName, specs: &[Value], index: usize) -> (usize, Ended) {
-        let running = self.container(name, container_name(&specs[index]));
+        let container = container_name(&specs[index]);
+        let running = {
+            let pods = self.lock();
+            pods.get(name).and_then(|entry| entry.containers.get(container)?.running.clone())
+        };
         let ended = match running {
             Some(container) => container.wait().await,
             None => Ended { exit_code: 128, at: Timestamp::now() },
@@ -257,8 +265,8 @@ impl Kubelet {
         }
     }
 
-    fn publish(&self, key: &Key, views: &[ContainerView], pod_ip: &str) {
-        self.store.update(key, |pod| objects::set_status(pod, views, pod_ip, Timestamp::now()));
+    fn publish(&self, key: &Key, views: &[ContainerView], sandbox: (Sandbox, &str)) {
+        self.store.update(key, |pod| objects::set_status(pod, views, sandbox, Timestamp::now()));
     }
 
     fn container_spec(&self, name: &PodName, spec: &Value) -> ContainerSpec {

@@ -31,6 +31,13 @@ pub(crate) struct ContainerView {
     pub(crate) id: String,
 }
 
+/// Whether what a pod's containers share (its network, above all) is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sandbox {
+    Absent,
+    Present,
+}
+
 /// The time format of all objects: whole seconds, UTC.
 pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -152,13 +159,18 @@ pub(crate) fn set_unschedulable(pod: &mut Value, now: Timestamp) {
 /// Gives a pod its node.
 pub(crate) fn set_scheduled(pod: &mut Value, now: Timestamp) {
     pod["spec"]["nodeName"] = json!(NODE);
-    pod["status"]["conditions"] = json!([condition("PodScheduled", "True", None, now)]);
+    // The scheduler does not say which generation it saw; the kubelet adds that.
+    pod["status"]["conditions"] = json!([{"type": "PodScheduled", "status": "True", "lastProbeTime": null,
+        "lastTransitionTime": time(now)}]);
 }
 
 /// Writes the whole status of a pod on its node.
-pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], pod_ip: &str, now: Timestamp) {
-    let phase = phase_of(views, pod["spec"]["restartPolicy"].as_str().unwrap_or("Always"));
-    let finished = matches!(phase, "Succeeded" | "Failed");
+pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], sandbox: (Sandbox, &str), now: Timestamp) {
+    let (sandbox, pod_ip) = sandbox;
+    let last_phase = phase_of(views, pod["spec"]["restartPolicy"].as_str().unwrap_or("Always"));
+    let finished = matches!(last_phase, "Succeeded" | "Failed");
+    // The phase changes when the sandbox is gone, a moment after the last container.
+    let phase = if finished && sandbox == Sandbox::Present { "Running" } else { last_phase };
     let ready = !finished && views.iter().all(|view| matches!(view.activity, Activity::Running { .. }));
     let created = views.iter().any(|view| !view.id.is_empty());
     let (initialized_reason, ready_reason) = match (finished, ready) {
@@ -167,13 +179,19 @@ pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], pod_ip: &str,
         (false, false) => (None, Some("ContainersNotReady")),
     };
     let truth = |value| if value { "True" } else { "False" };
-    let conditions = [
-        condition("PodReadyToStartContainers", truth(created && !finished), None, now),
+    let mut conditions = [
+        condition("PodReadyToStartContainers", truth(sandbox == Sandbox::Present), None, now),
         condition("Initialized", "True", initialized_reason, now),
         condition("Ready", truth(ready), ready_reason, now),
         condition("ContainersReady", truth(ready), ready_reason, now),
         condition("PodScheduled", "True", None, now),
     ];
+    let specs = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
+    if ready_reason == Some("ContainersNotReady") {
+        let message = json!(unready_message(&specs, views));
+        conditions[2]["message"] = message.clone();
+        conditions[3]["message"] = message;
+    }
     let status = &mut pod["status"];
     let conditions = keep_transition_times(&conditions, &status["conditions"]);
     let start_time = status["startTime"].as_str().map_or_else(|| time(now), str::to_owned);
@@ -185,7 +203,6 @@ pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], pod_ip: &str,
         status["podIP"] = json!(pod_ip);
         status["podIPs"] = json!([{"ip": pod_ip}]);
     }
-    let specs = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
     let statuses: Vec<_> = specs.iter().zip(views).map(|(spec, view)| container_status(spec, view)).collect();
     pod["status"]["containerStatuses"] = json!(statuses);
 }
@@ -204,6 +221,12 @@ fn phase_of(views: &[ContainerView], restart_policy: &str) -> &'static str {
         _ if views.iter().all(|view| view.id.is_empty()) => "Pending",
         _ => "Running",
     }
+}
+
+fn unready_message(specs: &[Value], views: &[ContainerView]) -> String {
+    let unready = specs.iter().zip(views).filter(|(_, view)| !matches!(view.activity, Activity::Running { .. }));
+    let names: Vec<&str> = unready.filter_map(|(spec, _)| spec["name"].as_str()).collect();
+    format!("containers with unready status: [{}]", names.join(" "))
 }
 
 fn condition(kind: &str, status: &str, reason: Option<&str>, now: Timestamp) -> Value {

@@ -7,13 +7,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::mpsc;
 
 use anyhow::{Context, Result};
 use rustix::thread::UnshareFlags;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::host::{Host, Isolation};
 use super::image::Image;
@@ -26,6 +25,10 @@ const FIRST_PROCESS: &str = r#"mount -t proc -o nosuid,nodev,noexec proc "$1/pro
 printf 'podlatch-devcluster: ready\n'; root=$1; shift; exec chroot "$root" "$@""#;
 /// The same without namespaces.
 const FIRST_PROCESS_PLAIN: &str = r#"printf 'podlatch-devcluster: ready\n'; shift; exec "$@""#;
+/// Where Debian has it.
+const SETSID: &str = "/usr/bin/setsid";
+/// Execs that wait for a keeper's turn.
+const QUEUE_LEN: usize = 64;
 /// Keepers only make system calls.
 const STACK_SIZE_BYTES: usize = 512 * 1024;
 
@@ -55,13 +58,13 @@ impl Keeper {
     /// Starts the container; gives back its first process, whose output begins with [`READY`]. Cancel safe: a keeper
     /// that nobody waits for ends.
     pub(crate) async fn start(plan: Plan) -> Result<(Self, Child)> {
-        let (requests, inbox) = mpsc::channel();
+        let (requests, inbox) = mpsc::channel(QUEUE_LEN);
         let (started_tx, started) = oneshot::channel();
         let runtime = Handle::current();
         std::thread::Builder::new()
             .name("container".to_owned())
             .stack_size(STACK_SIZE_BYTES)
-            .spawn(move || run(&runtime, &plan, started_tx, &inbox))
+            .spawn(move || run(&runtime, &plan, started_tx, inbox))
             .context("start a container's thread")?;
         let first = started.await.context("a container's thread ended early")??;
         Ok((Self { requests }, first))
@@ -70,12 +73,12 @@ impl Keeper {
     /// Starts one more process. Cancel safe, but the process may start all the same.
     pub(crate) async fn exec(&self, spec: ExecSpec) -> Result<Spawned, ExecFailure> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request { spec, reply }).map_err(|_| ExecFailure::ContainerGone)?;
+        self.requests.send(Request { spec, reply }).await.map_err(|_| ExecFailure::ContainerGone)?;
         answer.await.map_err(|_| ExecFailure::ContainerGone)?
     }
 }
 
-fn run(runtime: &Handle, plan: &Plan, started: oneshot::Sender<Result<Child>>, inbox: &mpsc::Receiver<Request>) {
+fn run(runtime: &Handle, plan: &Plan, started: oneshot::Sender<Result<Child>>, mut inbox: mpsc::Receiver<Request>) {
     // Processes register with the runtime that waits for them.
     let _runtime = runtime.enter();
     let is_wanted = match enter_container(plan) {
@@ -88,7 +91,7 @@ fn run(runtime: &Handle, plan: &Plan, started: oneshot::Sender<Result<Child>>, i
     if !is_wanted {
         return;
     }
-    while let Ok(Request { spec, reply }) = inbox.recv() {
+    while let Some(Request { spec, reply }) = inbox.blocking_recv() {
         let _ = reply.send(spawn(plan, &spec));
     }
 }
@@ -106,6 +109,13 @@ fn enter_container(plan: &Plan) -> Result<Child> {
         }
         Isolation::None => first_process(plan, FIRST_PROCESS_PLAIN),
     }
+}
+
+/// Whether a first process that said [`READY`] is still on its way to its command.
+pub(super) fn is_still_preparing(pid: u32) -> bool {
+    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let script: &[u8] = b"podlatch-devcluster: ready";
+    line.starts_with(b"chroot\0") || line.windows(script.len()).any(|window| window == script)
 }
 
 #[expect(deprecated, reason = "the newer name is unsafe because of FILES, which is not asked for here")]
@@ -186,9 +196,9 @@ fn spawn_on_pipes<'a>(
         .kill_on_drop(dies_with_us(plan));
     let mut child = command.spawn()?;
     let io = SpawnedIo::Pipes {
-        stdin: child.stdin.take().map(|pipe| pipe.into_owned_fd()).transpose()?,
-        stdout: child.stdout.take().map(|pipe| pipe.into_owned_fd()).transpose()?,
-        stderr: child.stderr.take().map(|pipe| pipe.into_owned_fd()).transpose()?,
+        stdin: child.stdin.take().map(ChildStdin::into_owned_fd).transpose()?,
+        stdout: child.stdout.take().map(ChildStdout::into_owned_fd).transpose()?,
+        stderr: child.stderr.take().map(ChildStderr::into_owned_fd).transpose()?,
     };
     Ok(Spawned { child, io })
 }
@@ -198,10 +208,16 @@ fn dies_with_us(plan: &Plan) -> bool {
     plan.host.isolation == Isolation::None
 }
 
-/// Container runtimes give every exec a session of its own. Without a terminal, busybox's `setsid` makes it, reached
-/// by its descriptor, since the container may not have one; it becomes the command without a fork.
+/// Container runtimes give every exec a session of its own. Without a terminal, a `setsid` makes it and becomes the
+/// command without a fork: the container's own one, or busybox's, reached by its descriptor from inside any root.
+/// (busybox's runs its own applets first, so it must not start anything where there are other programs.)
 fn own_session(plan: &Plan, argv: &[String]) -> Command {
     match &plan.host.busybox {
+        _ if plan.image == Image::Tools && Path::new(SETSID).exists() => {
+            let mut command = Command::new(SETSID);
+            command.arg0("setsid").args(argv);
+            command
+        }
         Some(busybox) if plan.host.isolation == Isolation::Namespaces => {
             let mut command = Command::new(busybox.path_by_descriptor());
             command.arg0("setsid").args(argv);

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use futures_util::FutureExt;
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -32,6 +31,8 @@ pub(crate) use logs::{Log, Progress};
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long output may still come after the first process ended.
 const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the first process is looked at between its word and its command, a few milliseconds.
+const PREPARING_INTERVAL: Duration = Duration::from_millis(1);
 /// How much of the output is read at a time.
 const LOG_CHUNK_BYTES: usize = 8 * 1024;
 
@@ -130,10 +131,15 @@ impl Container {
 
     /// Starts one more process in the container. Cancel safe, but the process may start all the same.
     pub(crate) async fn exec(&self, spec: ExecSpec) -> Result<Spawned, ExecFailure> {
-        if self.ended.borrow().is_some() {
+        if !self.is_running() {
             return Err(ExecFailure::ContainerGone);
         }
         self.keeper.exec(spec).await
+    }
+
+    /// Whether the first process still runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.ended.borrow().is_none()
     }
 
     /// Signals the first process; KILL ends everything in the container.
@@ -157,7 +163,11 @@ pub(crate) fn exit_code(status: ExitStatus) -> i32 {
 }
 
 fn plan(host: &Host, spec: ContainerSpec, root: PathBuf) -> Plan {
-    let command = if spec.command.is_empty() { spec.image.entry_point() } else { spec.command };
+    let mut command = if spec.command.is_empty() { spec.image.entry_point() } else { spec.command };
+    if (host.isolation, spec.image) == (Isolation::None, Image::Shellless) {
+        // The image's own program is not there without a root of its own.
+        command = vec![host.sleep.display().to_string(), "infinity".to_owned()];
+    }
     Plan {
         host: host.clone(),
         image: spec.image,
@@ -178,6 +188,9 @@ async fn wait_until_ready(first: &mut Child) -> Result<()> {
         }
         bail!("a container's first process ended before it began: {}", text.trim());
     }
+    while first.id().is_some_and(keeper::is_still_preparing) {
+        tokio::time::sleep(PREPARING_INTERVAL).await;
+    }
     Ok(())
 }
 
@@ -189,7 +202,7 @@ async fn own_first_process(
 ) {
     let stdout = first.stdout.take();
     let stderr = first.stderr.take();
-    let output = async { tokio::join!(copy_to_log(stdout, &log), copy_to_log(stderr, &log)) }.fuse();
+    let output = async { tokio::join!(copy_to_log(stdout, &log), copy_to_log(stderr, &log)) };
     let exit = async {
         let pid = first.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         loop {
@@ -206,10 +219,12 @@ async fn own_first_process(
     };
     tokio::pin!(output, exit);
     let status = tokio::select! {
-        status = &mut exit => status,
+        status = &mut exit => {
+            let _ = tokio::time::timeout(LOG_DRAIN_TIMEOUT, output).await;
+            status
+        }
         _ = &mut output => exit.await,
     };
-    let _ = tokio::time::timeout(LOG_DRAIN_TIMEOUT, output).await;
     let exit_code = status.map_or(255, exit_code);
     let at = Timestamp::now();
     log.end(at);

@@ -124,9 +124,9 @@ fn devices(root: &Path) -> Result<()> {
     }
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
     // Group 5 is "tty"; a user namespace does not know it.
-    mount("devpts", &dev.join("pts"), "devpts", flags, c"newinstance,ptmxmode=0666,mode=0620,gid=5")
-        .or_else(|_| mount("devpts", &dev.join("pts"), "devpts", flags, c"newinstance,ptmxmode=0666,mode=0620"))?;
-    mount("shm", &dev.join("shm"), "tmpfs", flags | MountFlags::NODEV, c"mode=1777,size=64m")?;
+    mount("devpts", dev.join("pts"), "devpts", flags, c"newinstance,ptmxmode=0666,mode=0620,gid=5")
+        .or_else(|_| mount("devpts", dev.join("pts"), "devpts", flags, c"newinstance,ptmxmode=0666,mode=0620"))?;
+    mount("shm", dev.join("shm"), "tmpfs", flags | MountFlags::NODEV, c"mode=1777,size=64m")?;
     for (name, target) in [
         ("ptmx", "pts/ptmx"),
         ("fd", "/proc/self/fd"),

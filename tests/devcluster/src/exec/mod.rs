@@ -51,9 +51,9 @@ impl Subprotocol {
 }
 
 /// Checks an exec request and, if all is well, upgrades it; the stream then runs in a task of its own.
-pub(crate) fn answer(call: Call, mut request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+pub(crate) fn answer(call: &Call, mut request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
     // A GET is authorised as "get"; the registry asks for "create" besides, and its authoriser gives no reason.
-    if !allows(&call.cluster, &call.user, &attributes_for(&call, "create")) {
+    if !allows(&call.cluster, &call.user, &attributes_for(call, "create")) {
         return Err(Refusal::Forbidden {
             group: String::new(),
             resource: call.path.resource.clone(),
@@ -61,14 +61,14 @@ pub(crate) fn answer(call: Call, mut request: Request<Incoming>) -> Result<Respo
             text: String::new(),
         });
     }
+    let container = running_container(call)?;
     let spec = exec_spec(&call.query)?;
-    let container = running_container(&call)?;
     let upgrade = Upgrade::of(request.headers())?;
     let stream = Stream {
         container,
         spec,
         subprotocol: upgrade.subprotocol,
-        freezer: call.cluster.faults.freezer(&pod_name(&call)),
+        freezer: call.cluster.faults.freezer(&pod_name(call)),
         delay: call.cluster.faults.exec_delay(),
         cut: call.cut.clone(),
         stop: call.cluster.stop.clone(),

@@ -20,7 +20,8 @@ pub(crate) enum Outcome {
 #[derive(Debug, Serialize)]
 struct Status {
     metadata: Empty,
-    status: &'static str,
+    #[serde(rename = "status")]
+    result: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +52,7 @@ impl Outcome {
     pub(crate) fn to_json(&self, subprotocol: Subprotocol, command: &[String]) -> Vec<u8> {
         let status = match self {
             Self::Exited { code: 0 } => {
-                Status { metadata: Empty {}, status: "Success", message: None, reason: None, details: None, code: None }
+                Status { metadata: Empty {}, result: "Success", message: None, reason: None, details: None, code: None }
             }
             Self::Exited { code } => non_zero(*code, subprotocol, command),
             Self::NotStarted { exec_id, reason } => not_started(exec_id, reason),
@@ -67,7 +68,7 @@ fn non_zero(code: i32, subprotocol: Subprotocol, command: &[String]) -> Status {
     };
     Status {
         metadata: Empty {},
-        status: "Failure",
+        result: "Failure",
         message: Some(format!("command terminated with non-zero exit code: {how}")),
         reason: Some("NonZeroExitCode"),
         details: Some(Details { causes: vec![Cause { reason: Some("ExitCode"), message: code.to_string() }] }),
@@ -82,7 +83,7 @@ fn not_started(exec_id: &str, reason: &str) -> Status {
     );
     Status {
         metadata: Empty {},
-        status: "Failure",
+        result: "Failure",
         message: Some(format!("Internal error occurred: {cause}")),
         reason: Some("InternalError"),
         details: Some(Details { causes: vec![Cause { reason: None, message: cause }] }),

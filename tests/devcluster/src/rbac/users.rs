@@ -11,6 +11,9 @@ pub(crate) struct Account {
 /// The service account that the agent's chart makes.
 const AGENT: &str = "system:serviceaccount:podlatch:podlatch-agent";
 
+/// The chart's default name for the Secret of the agent's identity.
+const IDENTITY_SECRET: &str = "podlatch-agent-identity";
+
 /// All built-in accounts:
 ///
 /// - `admin` may do everything, and so may impersonate everybody;
@@ -40,7 +43,7 @@ pub(crate) fn built_in_grants() -> Vec<Grant> {
     let read = ["get", "list", "watch"];
     let user = |name: &str| Subject::User(name.to_owned());
     let in_namespace = |name: &str| GrantScope::Namespace(name.to_owned());
-    let reads = vec![
+    let reads = [
         Rule::new(&read, "", &["namespaces", "pods"]),
         Rule::new(&read, "apps", &["deployments", "replicasets", "statefulsets", "daemonsets"]),
         Rule::new(&read, "batch", &["jobs", "cronjobs"]),
@@ -50,14 +53,18 @@ pub(crate) fn built_in_grants() -> Vec<Grant> {
     let both = exec(&["get", "create"]);
     let impersonating = "system:serviceaccount:podlatch:podlatch-agent-impersonating";
     let impersonate = Rule::new(&["impersonate"], "", &["users", "groups"]);
-    let secrets = Rule::new(&["get", "create", "update", "patch"], "", &["secrets"]);
+    // The agent keeps its identity in one Secret; "create" cannot be limited to a name.
+    let secrets = vec![
+        Rule { resource_names: vec![IDENTITY_SECRET.to_owned()], ..Rule::new(&["get", "update"], "", &["secrets"]) },
+        Rule::new(&["create"], "", &["secrets"]),
+    ];
     let grant = |name: &str, scope, rules| Grant { subject: user(name), scope, rules };
     vec![
         grant(AGENT, GrantScope::Cluster, with(both.clone())),
-        grant(AGENT, in_namespace("podlatch"), vec![secrets.clone()]),
+        grant(AGENT, in_namespace("podlatch"), secrets.clone()),
         grant(impersonating, GrantScope::Cluster, with(both.clone())),
         grant(impersonating, GrantScope::Cluster, vec![impersonate]),
-        grant(impersonating, in_namespace("podlatch"), vec![secrets]),
+        grant(impersonating, in_namespace("podlatch"), secrets),
         grant("exec-create-only", GrantScope::Cluster, with(exec(&["create"]))),
         grant("exec-get-only", GrantScope::Cluster, with(exec(&["get"]))),
         grant("shop-only", in_namespace("shop"), with(both)),

@@ -1,0 +1,139 @@
+//! The relay's HTTP API, as a signed-in browser uses it.
+
+use anyhow::{Context, bail};
+use podlatch_protocol::target::PodTarget;
+use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE};
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+
+/// A signed-in person.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: Client,
+    base: String,
+    cookie: String,
+}
+
+/// A refusal by the relay.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{status} {slug}: {detail}")]
+pub struct ApiProblem {
+    /// HTTP status.
+    pub status: u16,
+    /// The kind's stable name.
+    pub slug: String,
+    /// The sentence for people.
+    pub detail: String,
+}
+
+/// A session that was opened.
+#[derive(Debug, Clone)]
+pub struct OpenedSession {
+    /// Its id.
+    pub id: String,
+    /// The first ticket.
+    pub ticket: String,
+}
+
+impl Api {
+    /// Signs in with a one-time link, as the console does.
+    pub async fn sign_in(link: &str) -> anyhow::Result<Self> {
+        let (address, token) = link.split_once("/sign-in#").context("not a sign-in link")?;
+        let client = Client::builder().no_proxy().build()?;
+        let response = client
+            .post(format!("{address}/api/v1/login-sessions"))
+            .header(ORIGIN, address)
+            .json(&json!({"token": token}))
+            .send()
+            .await?
+            .error_for_status()?;
+        let cookie = response.headers().get(SET_COOKIE).context("no cookie")?.to_str()?;
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        Ok(Self { client, base: address.to_owned(), cookie })
+    }
+
+    /// The relay's address, which is also its origin.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The login cookie, as `name=value`.
+    pub fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
+    /// One request under `/api/v1`.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+        let mut request = self
+            .client
+            .request(method, format!("{}/api/v1{path}", self.base))
+            .header(COOKIE, &self.cookie)
+            .header(ORIGIN, &self.base);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        parse(request.send().await?).await
+    }
+
+    /// The id of the only cluster.
+    pub async fn cluster(&self) -> anyhow::Result<String> {
+        let page = self.call(Method::GET, "/clusters", None).await?;
+        Ok(page["items"][0]["id"].as_str().context("no cluster")?.to_owned())
+    }
+
+    /// Opens a session; without a command, the best shell.
+    pub async fn open(
+        &self,
+        cluster: &str,
+        target: &PodTarget,
+        command: Option<&[&str]>,
+    ) -> anyhow::Result<OpenedSession> {
+        let body = json!({
+            "cluster": cluster,
+            "namespace": target.namespace.as_str(),
+            "pod": target.pod.as_str(),
+            "container": target.container.as_ref().map(|name| name.as_str()),
+            "command": command,
+            "columns": 80,
+            "rows": 24,
+        });
+        let opened = self.call(Method::POST, "/sessions", Some(body)).await?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).context("not what was promised");
+        Ok(OpenedSession { id: text(&opened["session"]["id"])?, ticket: text(&opened["ticket"])? })
+    }
+
+    /// A ticket for a session.
+    pub async fn ticket(&self, session: &str) -> anyhow::Result<String> {
+        let issued = self.call(Method::POST, &format!("/sessions/{session}/tickets"), None).await?;
+        issued["ticket"].as_str().map(str::to_owned).context("no ticket")
+    }
+
+    /// A session's facts.
+    pub async fn session(&self, session: &str) -> anyhow::Result<Value> {
+        self.call(Method::GET, &format!("/sessions/{session}"), None).await
+    }
+
+    /// Ends a session for good.
+    pub async fn end(&self, session: &str) -> anyhow::Result<()> {
+        self.call(Method::DELETE, &format!("/sessions/{session}"), None).await.map(drop)
+    }
+}
+
+async fn parse(response: Response) -> anyhow::Result<Value> {
+    let status = response.status();
+    let text = response.text().await?;
+    if status.is_success() {
+        return if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) };
+    }
+    let Ok(problem) = serde_json::from_str::<Value>(&text) else {
+        bail!("{status} without a problem document: {text}");
+    };
+    let word = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    let slug = word("type").trim_start_matches("urn:podlatch:problem:").to_owned();
+    Err(ApiProblem { status: status.as_u16(), slug, detail: word("detail") }.into())
+}
+
+/// The problem behind an error.
+pub fn problem(error: &anyhow::Error) -> &ApiProblem {
+    error.downcast_ref().unwrap_or_else(|| panic!("not a problem of the relay: {error:#}"))
+}

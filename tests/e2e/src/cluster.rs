@@ -1,0 +1,130 @@
+//! A direct way into the cluster's pods, past Podlatch: what the tests check Podlatch against.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use podlatch_podexec::exec::{self, ExecRequest, ProcessEnd, ReadEvent, Streams};
+use podlatch_podexec::pod;
+use podlatch_protocol::target::PodTarget;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::process::Process;
+
+/// How long a command in a pod may take.
+const COMMAND: Duration = Duration::from_secs(30);
+
+/// The cluster that the suite runs against.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The devcluster's process, unless the cluster is somebody else's.
+    pub process: Option<Process>,
+    admin: PathBuf,
+    agent: PathBuf,
+}
+
+/// A target from its three names; an empty container means none.
+pub fn target(namespace: &str, pod: &str, container: &str) -> PodTarget {
+    PodTarget {
+        namespace: namespace.parse().expect("a namespace"),
+        pod: pod.parse().expect("a pod"),
+        container: (!container.is_empty()).then(|| container.parse().expect("a container")),
+    }
+}
+
+impl Cluster {
+    /// The cluster of `KUBECONFIG`, or a devcluster of this test's own, which keeps its files in `folder`.
+    pub async fn start(folder: &Path) -> anyhow::Result<Self> {
+        if let Some(path) = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()) {
+            let path = PathBuf::from(path);
+            return Ok(Self { process: None, admin: path.clone(), agent: path });
+        }
+        let data = folder.join("cluster");
+        let data = data.to_str().context("the test's folder is not UTF-8")?;
+        let mut process = Process::start("podlatch-devcluster", &["--data", data], &[])?;
+        let ready = process.line("ready ").await?;
+        let admin = ready.split("kubeconfig=").nth(1).context("no kubeconfig in the ready line")?;
+        let admin = PathBuf::from(admin);
+        let agent = admin.with_file_name("podlatch-agent.kubeconfig");
+        ensure!(agent.is_file(), "the devcluster wrote no {}", agent.display());
+        Ok(Self { process: Some(process), admin, agent })
+    }
+
+    /// The kubeconfig with the rights of the agent's chart.
+    pub fn agent_kubeconfig(&self) -> &Path {
+        &self.agent
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn admin_kubeconfig(&self) -> &Path {
+        &self.admin
+    }
+
+    /// A client with the administrator's rights.
+    pub async fn client(&self) -> anyhow::Result<Client> {
+        let kubeconfig = Kubeconfig::read_from(&self.admin)?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// Runs a command in a pod and returns its standard output; an error if it fails.
+    pub async fn run(&self, target: &PodTarget, command: &[&str]) -> anyhow::Result<String> {
+        let client = self.client().await?;
+        let resolved = pod::resolve(&client, target).await?;
+        let request = ExecRequest {
+            namespace: target.namespace.clone(),
+            pod: target.pod.clone(),
+            container: resolved.container,
+            command: command.iter().map(ToString::to_string).collect(),
+            streams: Streams::OutputOnly,
+        };
+        let run = async {
+            let (mut reader, _writer) = exec::start(&client, &request).await?;
+            let (mut output, mut errors) = (Vec::new(), Vec::new());
+            loop {
+                match reader.next().await {
+                    ReadEvent::Output(bytes) => output.extend_from_slice(&bytes),
+                    ReadEvent::Errors(bytes) => errors.extend_from_slice(&bytes),
+                    ReadEvent::End(ProcessEnd::Exited(0)) => return Ok(String::from_utf8_lossy(&output).into_owned()),
+                    ReadEvent::End(end) => {
+                        bail!("{command:?} in {target}: {end:?}: {}", String::from_utf8_lossy(&errors))
+                    }
+                }
+            }
+        };
+        timeout(COMMAND, run).await.with_context(|| format!("{command:?} in {target} does not end"))?
+    }
+
+    /// Process ids of live processes (no zombies) in the container whose command line contains `mark`.
+    pub async fn processes(&self, target: &PodTarget, mark: &str) -> anyhow::Result<Vec<u32>> {
+        let output = self.run(target, &["sh", "-c", PROCESSES, "sh", mark]).await?;
+        Ok(output.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+    }
+
+    /// Waits until no live process with `mark` in its command line is left; returns how long that took.
+    pub async fn wait_until_gone(&self, target: &PodTarget, mark: &str, limit: Duration) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        loop {
+            let left = self.processes(target, mark).await?;
+            if left.is_empty() {
+                return Ok(start.elapsed());
+            }
+            ensure!(start.elapsed() < limit, "still there after {limit:?}: {left:?}");
+            // The pod has no event for this; it is asked again.
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Looks at every command line; its own, which contains the mark too, is left out by its process id and its parent's.
+const PROCESSES: &str = r#"for d in /proc/[0-9]*; do p=${d#/proc/}
+[ $p = $$ ] && continue
+st=; { IFS= read -r st < $d/stat; } 2>/dev/null || continue
+line=$(tr '\0' ' ' < $d/cmdline 2>/dev/null) || continue
+set -- "$1" ${st##*) }
+[ "$2" = Z ] && continue
+[ "$3" = $$ ] && continue
+case $line in *"$1"*) echo $p;; esac
+done; true"#;

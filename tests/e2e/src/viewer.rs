@@ -1,0 +1,400 @@
+//! A terminal client that behaves as the console's does: numbers its input, keeps what is not applied, drops what it has
+//! seen, says what it has rendered, and comes back after every failure until the session has ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
+use http::header::ORIGIN;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::api::{Api, ApiProblem, OpenedSession};
+
+/// How long anything may take that a test waits for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Input in one frame, in bytes.
+const INPUT_FRAME_BYTES: usize = 16 * 1024;
+
+/// Input that may be ahead of what was applied, in bytes.
+const INPUT_WINDOW_BYTES: u64 = 256 * 1024;
+
+/// Between two attempts to come back.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// A connected terminal WebSocket.
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// What the viewer has seen so far.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Every output byte since the first, or since the last snapshot.
+    pub output: Arc<Vec<u8>>,
+    /// Offset of the first of them.
+    pub offset: u64,
+    /// Input below this was applied.
+    pub applied: u64,
+    /// How often it was attached.
+    pub attachments: u32,
+    /// What the relay last said of the agent.
+    pub agent: Option<String>,
+    /// The end, once there was one.
+    pub ended: Option<Value>,
+}
+
+impl Seen {
+    /// The output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output).into_owned()
+    }
+}
+
+enum Command {
+    Type(Bytes),
+    Send(Message),
+    Cut,
+    Reload,
+    Rendering(bool),
+}
+
+/// A person at a terminal.
+#[derive(Debug)]
+pub struct Viewer {
+    /// The session's id.
+    pub session: String,
+    commands: mpsc::Sender<Command>,
+    seen: watch::Receiver<Seen>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Viewer {
+    /// Attaches to an opened session; returns when the relay has taken the ticket.
+    pub async fn attach(api: Api, opened: OpenedSession) -> anyhow::Result<Self> {
+        let (commands, receiver) = mpsc::channel(64);
+        let (sender, seen) = watch::channel(Seen::default());
+        let session = opened.id.clone();
+        let client = Client {
+            api,
+            session: opened.id,
+            writer: rand::random(),
+            seen: sender,
+            commands: receiver,
+            begun: false,
+            have: 0,
+            rendering: true,
+            unapplied: BytesMut::new(),
+            applied: 0,
+            sent: 0,
+        };
+        let task = tokio::spawn(client.run(Some(opened.ticket)));
+        let mut viewer = Self { session, commands, seen, task };
+        viewer.wait("being attached", |seen| seen.attachments > 0 || seen.ended.is_some()).await?;
+        Ok(viewer)
+    }
+
+    /// What was seen so far.
+    pub fn seen(&self) -> Seen {
+        self.seen.borrow().clone()
+    }
+
+    /// Types.
+    pub async fn type_text(&self, text: &str) {
+        self.type_bytes(Bytes::copy_from_slice(text.as_bytes())).await;
+    }
+
+    /// Types bytes.
+    pub async fn type_bytes(&self, bytes: Bytes) {
+        self.send(Command::Type(bytes)).await;
+    }
+
+    /// Sends a raw message.
+    pub async fn send_raw(&self, message: Message) {
+        self.send(Command::Send(message)).await;
+    }
+
+    /// Sends a control message.
+    pub async fn send_json(&self, value: &Value) {
+        self.send_raw(Message::text(value.to_string())).await;
+    }
+
+    /// Breaks the connection without a word; the viewer comes back by itself.
+    pub async fn cut(&self) {
+        self.send(Command::Cut).await;
+    }
+
+    /// What a reloaded tab does: a new writer that has seen nothing. What it sees then replaces what was seen.
+    pub async fn reload(&self) {
+        self.send(Command::Reload).await;
+    }
+
+    /// Whether it renders, and says so; one that does not stops the flow.
+    pub async fn set_rendering(&self, rendering: bool) {
+        self.send(Command::Rendering(rendering)).await;
+    }
+
+    async fn send(&self, command: Command) {
+        // An error means that the session has ended, which the test will see.
+        let _ended = self.commands.send(command).await;
+    }
+
+    /// Waits until something was seen.
+    pub async fn wait(&mut self, what: &str, until: impl FnMut(&Seen) -> bool) -> anyhow::Result<Seen> {
+        match timeout(PATIENCE, self.seen.wait_for(until)).await {
+            Ok(Ok(seen)) => return Ok(seen.clone()),
+            Ok(Err(_)) | Err(_) => {}
+        }
+        let seen = self.seen();
+        let text = seen.text();
+        let tail: String = text.chars().rev().take(600).collect::<Vec<_>>().into_iter().rev().collect();
+        bail!(
+            "waited in vain for {what}; ended: {:?}, agent: {:?}, the output ends in {tail:?}",
+            seen.ended,
+            seen.agent
+        )
+    }
+
+    /// Waits for a text in the output.
+    pub async fn wait_for(&mut self, text: &str) -> anyhow::Result<Seen> {
+        let wanted = text.as_bytes().to_vec();
+        self.wait(text, |seen| seen.output.windows(wanted.len()).any(|window| window == wanted)).await
+    }
+
+    /// Runs a command line in the shell and returns what it printed, up to a mark that is printed after it.
+    pub async fn run(&mut self, line: &str) -> anyhow::Result<String> {
+        let from = self.seen().output.len();
+        // The mark is put together by the shell, so that its echo is not taken for it.
+        let mark = format!("end-{from}-of");
+        self.type_text(&format!("{line}; echo end-{from}\"\"-of\r")).await;
+        let wanted = mark.as_bytes().to_vec();
+        let seen = self
+            .wait(line, |seen| {
+                seen.output.get(from..).is_some_and(|new| new.windows(wanted.len()).any(|w| w == wanted))
+            })
+            .await?;
+        let text = String::from_utf8_lossy(&seen.output[from..]).into_owned();
+        let printed = text.split(&mark).next().unwrap_or_default();
+        let printed = printed.split_once("-of\r\n").map_or(printed, |(_, printed)| printed);
+        Ok(printed.replace('\r', "").trim().to_owned())
+    }
+
+    /// Waits for the end.
+    pub async fn ended(&mut self) -> anyhow::Result<Value> {
+        let seen = self.wait("the end", |seen| seen.ended.is_some()).await?;
+        seen.ended.context("just seen")
+    }
+}
+
+struct Client {
+    api: Api,
+    session: String,
+    writer: u64,
+    seen: watch::Sender<Seen>,
+    commands: mpsc::Receiver<Command>,
+    /// Whether a screen was ever begun: without one, nothing is claimed to be on it.
+    begun: bool,
+    have: u64,
+    rendering: bool,
+    /// Input from `applied` on.
+    unapplied: BytesMut,
+    applied: u64,
+    sent: u64,
+}
+
+enum Outcome {
+    Again,
+    Ended,
+}
+
+impl Client {
+    async fn run(mut self, first: Option<String>) {
+        let mut ticket = first;
+        loop {
+            let current = match ticket.take() {
+                Some(ticket) => Ok(ticket),
+                None => self.api.ticket(&self.session).await,
+            };
+            match current {
+                Ok(ticket) => match self.live(&ticket).await {
+                    Ok(Outcome::Ended) => return,
+                    Ok(Outcome::Again) | Err(_) => {}
+                },
+                Err(error) => {
+                    if let Some(ApiProblem { status: 410, slug, detail }) = error.downcast_ref() {
+                        let ended = json!({"cause": slug, "message": detail});
+                        self.seen.send_modify(|seen| seen.ended = Some(ended));
+                        return;
+                    }
+                }
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    async fn live(&mut self, ticket: &str) -> anyhow::Result<Outcome> {
+        let mut socket = connect(&self.api, &self.session, self.api.base()).await?;
+        let have = self.begun.then_some(self.have);
+        socket.send(attach(ticket, self.writer, have)).await?;
+        loop {
+            tokio::select! {
+                message = socket.next() => {
+                    let Some(message) = message else { return Ok(Outcome::Again) };
+                    match message? {
+                        Message::Text(text) => {
+                            if self.control(&serde_json::from_str(&text)?)? {
+                                return Ok(Outcome::Ended);
+                            }
+                        }
+                        Message::Binary(bytes) => self.binary(bytes)?,
+                        Message::Close(_) => return Ok(Outcome::Again),
+                        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+                    }
+                    if self.rendering {
+                        socket.feed(frame(0x02, self.have, &[])).await?;
+                    }
+                }
+                command = self.commands.recv() => match command {
+                    Some(Command::Type(bytes)) => self.unapplied.put_slice(&bytes),
+                    Some(Command::Send(message)) => socket.feed(message).await?,
+                    Some(Command::Cut) => return Ok(Outcome::Again),
+                    Some(Command::Reload) => {
+                        self.reload();
+                        return Ok(Outcome::Again);
+                    }
+                    Some(Command::Rendering(rendering)) => {
+                        self.rendering = rendering;
+                        socket.feed(frame(0x02, self.have, &[])).await?;
+                    }
+                    None => return Ok(Outcome::Ended),
+                },
+            }
+            if self.begun {
+                self.send_input(&mut socket).await?;
+            }
+            socket.flush().await?;
+        }
+    }
+
+    fn reload(&mut self) {
+        self.writer = rand::random();
+        self.begun = false;
+        (self.applied, self.sent) = (0, 0);
+        self.unapplied.clear();
+        self.seen.send_modify(|seen| seen.applied = 0);
+    }
+
+    async fn send_input(&mut self, socket: &mut Socket) -> anyhow::Result<()> {
+        let end = self.applied + self.unapplied.len() as u64;
+        while self.sent < end && self.sent < self.applied + INPUT_WINDOW_BYTES {
+            let from = usize::try_from(self.sent - self.applied)?;
+            let to = self.unapplied.len().min(from + INPUT_FRAME_BYTES);
+            socket.feed(frame(0x01, self.sent, &self.unapplied[from..to])).await?;
+            self.sent += (to - from) as u64;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the session has ended.
+    fn control(&mut self, message: &Value) -> anyhow::Result<bool> {
+        match message["type"].as_str().unwrap_or_default() {
+            "attached" => {
+                let output = message["output"].as_u64().context("no output offset")?;
+                if self.begun {
+                    ensure!(output <= self.have, "output would be missing: has {}, gets {output}", self.have);
+                } else {
+                    self.begin(output, &[]);
+                }
+                self.sent = message["input"].as_u64().context("no input offset")?.max(self.applied);
+                self.seen.send_modify(|seen| seen.attachments += 1);
+            }
+            "resend" => self.sent = message["input"].as_u64().context("no input offset")?.max(self.applied),
+            "agent" => {
+                let state = message["state"].as_str().map(str::to_owned);
+                self.seen.send_modify(|seen| seen.agent = state);
+            }
+            "ended" => {
+                self.seen.send_modify(|seen| seen.ended = Some(message.clone()));
+                return Ok(true);
+            }
+            other => bail!("an unknown message: {other}"),
+        }
+        Ok(false)
+    }
+
+    fn binary(&mut self, mut message: Bytes) -> anyhow::Result<()> {
+        ensure!(message.len() >= 9, "a short message");
+        let (kind, offset) = (message.get_u8(), message.get_u64());
+        match kind {
+            0x11 => {
+                ensure!(offset <= self.have, "a gap in the output: has {}, gets {offset}", self.have);
+                let known = usize::try_from(self.have - offset)?;
+                if known < message.len() {
+                    let new = &message[known..];
+                    self.have += new.len() as u64;
+                    self.seen.send_modify(|seen| Arc::make_mut(&mut seen.output).extend_from_slice(new));
+                }
+            }
+            0x12 => {
+                let applied = offset.min(self.applied + self.unapplied.len() as u64);
+                if applied > self.applied {
+                    self.unapplied.advance(usize::try_from(applied - self.applied)?);
+                    self.applied = applied;
+                    self.sent = self.sent.max(applied);
+                    self.seen.send_modify(|seen| seen.applied = applied);
+                }
+            }
+            0x13 => self.begin(offset, &message),
+            other => bail!("an unknown kind: {other}"),
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, offset: u64, screen: &[u8]) {
+        self.begun = true;
+        self.have = offset;
+        self.seen.send_modify(|seen| {
+            seen.output = Arc::new(screen.to_vec());
+            seen.offset = offset;
+        });
+    }
+}
+
+/// Opens a terminal WebSocket with the given `Origin`.
+pub async fn connect(api: &Api, session: &str, origin: &str) -> anyhow::Result<Socket> {
+    let url = format!("{}/api/v1/sessions/{session}/terminal", api.base().replacen("http", "ws", 1));
+    let mut request = url.into_client_request()?;
+    request.headers_mut().insert(ORIGIN, origin.parse()?);
+    let (socket, _response) = timeout(PATIENCE, connect_async(request)).await??;
+    Ok(socket)
+}
+
+/// The first message of a viewer.
+pub fn attach(ticket: &str, writer: u64, have: Option<u64>) -> Message {
+    let attach = json!({
+        "type": "attach", "ticket": ticket, "writer": format!("{writer:016x}"), "have": have, "columns": 80, "rows": 24,
+    });
+    Message::text(attach.to_string())
+}
+
+/// A binary message.
+pub fn frame(kind: u8, offset: u64, bytes: &[u8]) -> Message {
+    let mut message = BytesMut::with_capacity(9 + bytes.len());
+    message.put_u8(kind);
+    message.put_u64(offset);
+    message.put_slice(bytes);
+    Message::Binary(message.freeze())
+}
