@@ -55,7 +55,7 @@ export class Chromium {
         localStorage.setItem('podlatch.settings', JSON.stringify(settings));
       }
     }, SETTINGS);
-    return new ConsoleWindow(context, await context.newPage());
+    return new ConsoleWindow(stack, context, await context.newPage());
   }
 
   /** A window of a person who has signed in. */
@@ -73,8 +73,10 @@ export class ConsoleWindow {
   readonly page: Page;
   /** Errors that no person should cause: thrown, or blocked by the content security policy. */
   readonly faults: string[] = [];
+  readonly #stack: Stack;
 
-  constructor(context: BrowserContext, page: Page) {
+  constructor(stack: Stack, context: BrowserContext, page: Page) {
+    this.#stack = stack;
     this.context = context;
     this.page = page;
     page.setDefaultTimeout(20_000);
@@ -92,13 +94,11 @@ export class ConsoleWindow {
     await this.page.getByRole('heading', { name: namespace, exact: true }).waitFor();
   }
 
-  /** Opens a terminal in a pod by its icon, and waits for the prompt. */
-  async openTerminal(namespace: string, pod: string, container?: string): Promise<TerminalWindow> {
-    await this.openNamespace(namespace);
-    await this.clickTerminalIcon(pod);
-    if (container !== undefined) {
-      await this.page.getByRole('dialog').getByRole('button', { name: container }).click();
-    }
+  /** Opens a terminal by its address and waits for the prompt. */
+  async openTerminal(namespace: string, pod: string, container = 'main'): Promise<TerminalWindow> {
+    const cluster = await this.#stack.clusterId();
+    await this.page.goto(`/c/${cluster}/n/${namespace}/p/${pod}/${container}`);
+    await this.page.getByRole('button', { name: 'Open a terminal' }).click();
     const terminal = new TerminalWindow(this);
     await terminal.settle();
     return terminal;

@@ -110,13 +110,16 @@ export class Stack {
 
   /** Waits until the relay calls the cluster online. */
   async waitUntilOnline(cluster = CLUSTER): Promise<void> {
-    this.#cookie ??= await this.#signIn();
-    const headers = { cookie: this.#cookie };
-    await eventually(`the agent of ${cluster} is online`, async () => {
-      const response = await fetch(`${this.url}/api/v1/clusters`, { headers });
-      const { items } = (await response.json()) as { items: { name: string; state: string }[] };
-      return items.some((item) => item.name === cluster && item.state === 'online') ? true : null;
-    });
+    await eventually(`the agent of ${cluster} is online`, async () =>
+      (await this.#clusters()).some((item) => item.name === cluster && item.state === 'online') ? true : null,
+    );
+  }
+
+  /** The id by which addresses name a cluster. */
+  async clusterId(cluster = CLUSTER): Promise<string> {
+    const found = (await this.#clusters()).find((item) => item.name === cluster);
+    if (found === undefined) throw new Error(`there is no cluster ${cluster}`);
+    return found.id;
   }
 
   /** What the processes logged last, for the report of a failure. */
@@ -155,6 +158,13 @@ export class Stack {
     ]);
     this.startAgent(cluster);
     await this.waitUntilOnline(cluster);
+  }
+
+  async #clusters(): Promise<{ id: string; name: string; state: string }[]> {
+    this.#cookie ??= await this.#signIn();
+    const response = await fetch(`${this.url}/api/v1/clusters`, { headers: { cookie: this.#cookie } });
+    const { items } = (await response.json()) as { items: { id: string; name: string; state: string }[] };
+    return items;
   }
 
   /** Signs in without a browser, and returns the cookie. */

@@ -52,7 +52,11 @@ describe('the way to a terminal', () => {
   it('asks for the container where a pod has several', async () => {
     const window = await suite.person();
     const [pod] = await suite.stack.kubectl.podsOf('shop', 'app=web');
-    const terminal = await window.openTerminal('shop', pod ?? '', 'sidecar');
+    await window.openNamespace('shop');
+    await window.clickTerminalIcon(pod ?? '');
+    await window.page.getByRole('dialog').getByRole('button', { name: 'sidecar' }).click();
+    const terminal = new TerminalWindow(window);
+    await terminal.settle();
     expect(await terminal.run('hostname; cat /proc/1/cmdline | tr "\\0" " "; echo')).toEqual([
       pod,
       expect.stringContaining('while true'),
