@@ -28,25 +28,33 @@ const BINARY_HEADER_BYTES: usize = 9;
 pub(crate) struct BadMessage;
 
 /// The client's first message.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename = "attach", deny_unknown_fields)]
+#[derive(Debug)]
 pub(crate) struct Attach {
     pub(crate) ticket: SecretString,
-    #[serde(deserialize_with = "writer")]
     pub(crate) writer: WriterId,
     /// Everything below this offset is on the client's screen; `None` for a new one.
     pub(crate) have: Option<u64>,
-    columns: u16,
-    rows: u16,
+    pub(crate) size: TerminalSize,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum FirstText {
+    Attach {
+        ticket: SecretString,
+        #[serde(deserialize_with = "writer")]
+        writer: WriterId,
+        have: Option<u64>,
+        columns: u16,
+        rows: u16,
+    },
 }
 
 impl Attach {
     pub(crate) fn decode(text: &str) -> Result<Self, BadMessage> {
-        serde_json::from_str(text).map_err(|_| BadMessage)
-    }
-
-    pub(crate) fn size(&self) -> TerminalSize {
-        TerminalSize::clamped(self.columns, self.rows)
+        let FirstText::Attach { ticket, writer, have, columns, rows } =
+            serde_json::from_str(text).map_err(|_| BadMessage)?;
+        Ok(Self { ticket, writer, have, size: TerminalSize::clamped(columns, rows) })
     }
 }
 
@@ -198,7 +206,7 @@ mod tests {
         let good =
             r#"{"type":"attach","ticket":"plt_x","writer":"00000000000000ff","have":null,"columns":80,"rows":0}"#;
         let attach = Attach::decode(good).expect("good");
-        assert_eq!((attach.writer, attach.have, attach.size()), (WriterId(255), None, TerminalSize::clamped(80, 1)));
+        assert_eq!((attach.writer, attach.have, attach.size), (WriterId(255), None, TerminalSize::clamped(80, 1)));
         for bad in [
             "",
             "{}",

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use podlatch_protocol::close::{EndCause, SocketClose};
-use podlatch_protocol::id::{SessionId, WriterId};
+use podlatch_protocol::id::{LoginSessionId, SessionId, WriterId};
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -55,8 +55,8 @@ pub(crate) struct Terminals {
 
 impl Terminals {
     /// Serves one viewer until it leaves or the session ends. Cancel safe: the viewer has left.
-    pub(crate) async fn serve(&self, mut socket: Socket, session: SessionId) {
-        let close = match self.attach(&mut socket, session).await {
+    pub(crate) async fn serve(&self, mut socket: Socket, session: SessionId, login: LoginSessionId) {
+        let close = match self.attach(&mut socket, session, login).await {
             Ok((handle, attach)) => self.view(&mut socket, handle, attach).await,
             Err(close) => close,
         };
@@ -69,8 +69,13 @@ impl Terminals {
         .await;
     }
 
-    /// Takes the first message and redeems its ticket.
-    async fn attach(&self, socket: &mut Socket, session: SessionId) -> Result<(SessionHandle, Attach), SocketClose> {
+    /// Takes the first message and redeems its ticket, which must be of the very login that opened the socket.
+    async fn attach(
+        &self,
+        socket: &mut Socket,
+        session: SessionId,
+        login: LoginSessionId,
+    ) -> Result<(SessionHandle, Attach), SocketClose> {
         let first = tokio::select! {
             first = timeout(ATTACH_TIMEOUT, socket.next()) => first,
             () = self.draining.cancelled() => return Err(SocketClose::GoingAway),
@@ -81,7 +86,7 @@ impl Terminals {
         let attach = Attach::decode(&text).map_err(|_| SocketClose::BadAttach)?;
         let hash = TokenHash::parse(TokenKind::Ticket, attach.ticket.expose_secret()).ok_or(SocketClose::BadTicket)?;
         match self.store.redeem_ticket(&hash, session, self.clock.now()).await {
-            Ok(Redemption::Redeemed(_)) => {}
+            Ok(Redemption::Redeemed(ticket)) if ticket.login_session == login => {}
             Ok(_) => return Err(SocketClose::BadTicket),
             Err(error) => {
                 warn!(%error, "a ticket could not be checked");
@@ -95,7 +100,7 @@ impl Terminals {
     async fn view(&self, socket: &mut Socket, handle: SessionHandle, attach: Attach) -> SocketClose {
         let viewer = ViewerId(u64::from_be_bytes(self.entropy.bytes()));
         let _leave = LeaveGuard { handle: handle.clone(), viewer };
-        let Some(joined) = handle.join(viewer, attach.writer, attach.size()).await else {
+        let Some(joined) = handle.join(viewer, attach.writer, attach.size).await else {
             return SocketClose::Gone;
         };
         let start = match writing::start(&handle, attach.have, joined.first).await {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use http::header::ORIGIN;
+use http::header::{COOKIE, ORIGIN};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -49,6 +49,8 @@ pub struct Seen {
     pub agent: Option<String>,
     /// The end, once there was one.
     pub ended: Option<Value>,
+    /// Why the last connection was lost, for reports.
+    pub lost: Option<String>,
 }
 
 impl Seen {
@@ -189,7 +191,7 @@ impl Viewer {
         let text = String::from_utf8_lossy(&seen.output[from..]).into_owned();
         let printed = text.split(&mark).next().unwrap_or_default();
         let printed = printed.split_once("-of\r\n").map_or(printed, |(_, printed)| printed);
-        Ok(printed.replace('\r', "").trim().to_owned())
+        Ok(without_escapes(printed).trim().to_owned())
     }
 
     /// Waits for the end.
@@ -197,6 +199,22 @@ impl Viewer {
         let seen = self.wait("the end", |seen| seen.ended.is_some()).await?;
         seen.ended.context("just seen")
     }
+}
+
+/// A text without carriage returns and the control sequences of a prompt.
+pub fn without_escapes(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '\r' => {}
+            '\u{1b}' if rest.next_if_eq(&'[').is_some() => {
+                while rest.next().is_some_and(|parameter| !parameter.is_ascii_alphabetic()) {}
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 struct Client {
@@ -231,7 +249,8 @@ impl Client {
             match current {
                 Ok(ticket) => match self.live(&ticket).await {
                     Ok(Outcome::Ended) => return,
-                    Ok(Outcome::Again) | Err(_) => {}
+                    Ok(Outcome::Again) => {}
+                    Err(error) => self.seen.send_modify(|seen| seen.lost = Some(format!("{error:#}"))),
                 },
                 Err(error) => {
                     if let Some(ApiProblem { status: 410, slug, detail }) = error.downcast_ref() {
@@ -260,7 +279,7 @@ impl Client {
                             }
                         }
                         Message::Binary(bytes) => self.binary(bytes)?,
-                        Message::Close(_) => return Ok(Outcome::Again),
+                        Message::Close(frame) => bail!("closed: {frame:?}"),
                         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
                     }
                     if self.rendering {
@@ -378,6 +397,7 @@ pub async fn connect(api: &Api, session: &str, origin: &str) -> anyhow::Result<S
     let url = format!("{}/api/v1/sessions/{session}/terminal", api.base().replacen("http", "ws", 1));
     let mut request = url.into_client_request()?;
     request.headers_mut().insert(ORIGIN, origin.parse()?);
+    request.headers_mut().insert(COOKIE, api.cookie().parse()?);
     let (socket, _response) = timeout(PATIENCE, connect_async(request)).await??;
     Ok(socket)
 }

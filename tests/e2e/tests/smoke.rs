@@ -26,7 +26,7 @@ async fn closing_a_session_leaves_no_process() -> anyhow::Result<()> {
     let stack = Stack::start().await?;
     let tools = target("default", "tools", "");
     let mut viewer = stack.open(&tools).await?;
-    viewer.run("sleep 7771 & nohup sleep 7772 >/dev/null 2>&1 & setsid sleep 7773 &").await.ok();
+    viewer.run("sleep 7771 & nohup sleep 7772 >/dev/null 2>&1 & setsid sleep 7773 & true").await?;
     viewer.type_text("sleep 7774\r").await;
     viewer.wait_for("sleep 7774").await?;
     assert_eq!(stack.cluster.processes(&tools, "sleep 777").await?.len(), 4);

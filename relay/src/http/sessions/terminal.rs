@@ -5,11 +5,13 @@ use axum::response::Response;
 use podlatch_protocol::id::SessionId;
 
 use crate::app::App;
+use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::terminal::{Terminals, upgrade};
 
-/// Attaches to a session's terminal. The right to it is the single-use ticket in the first frame.
+/// Attaches to a session's terminal. The login opens the socket; the right to the session is the single-use ticket in the
+/// first frame.
 #[utoipa::path(
     get,
     path = "/sessions/{id}/terminal",
@@ -23,6 +25,7 @@ use crate::terminal::{Terminals, upgrade};
 )]
 pub async fn get(
     State(app): State<App>,
+    context: CallContext,
     IdPath(id): IdPath<SessionId>,
     mut request: Request,
 ) -> Result<Response, Problem> {
@@ -37,7 +40,7 @@ pub async fn get(
     };
     app.lifecycle.spawn(async move {
         if let Some(socket) = socket.await {
-            terminals.serve(socket, id).await;
+            terminals.serve(socket, id, context.actor.login_session).await;
         }
     });
     Ok(response)
