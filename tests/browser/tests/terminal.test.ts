@@ -61,7 +61,8 @@ describe('a terminal', () => {
 
   it('takes text of any language', async () => {
     const terminal = await toolsTerminal();
-    await terminal.type('clear; cat\n');
+    await terminal.type('clear; echo begin-$((6*7)); cat\n');
+    await terminal.waitForRow(/^begin-42$/);
     await terminal.page.keyboard.insertText('grüße €5 漢字');
     await terminal.press('Enter');
     await eventually('the text twice: typed and repeated', async () =>
