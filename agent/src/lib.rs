@@ -62,7 +62,6 @@ pub async fn run(args: RunArgs, lifecycle: Lifecycle) -> anyhow::Result<()> {
 }
 
 /// One line on standard output: where the probes are.
-#[expect(clippy::print_stdout, reason = "the address is for whoever started the process, logs go to standard error")]
 fn announce_health(health: &Health) -> anyhow::Result<()> {
     println!("health http://{}", health.address()?);
     Ok(())
