@@ -1,9 +1,11 @@
 //! The whole line as processes: cluster, relay, agent, and a person who is signed in.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use podlatch_impair::{Profile, UdpProxy};
 use podlatch_protocol::target::PodTarget;
 use reqwest::Method;
 use tempfile::TempDir;
@@ -83,6 +85,19 @@ impl Stack {
         let stack = Self { cluster, relay, agent, api, cluster_id, tunnel: listening, http, options, pin, folder };
         stack.wait_until_online().await?;
         Ok(stack)
+    }
+
+    /// The same; the agent's path to the relay goes through a proxy that can be cut.
+    pub async fn start_behind_proxy(options: Options) -> anyhow::Result<(Self, UdpProxy)> {
+        let mut proxy = None;
+        let started = &mut proxy;
+        let stack = Self::start_through(options, |tunnel| async move {
+            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let proxy = started.insert(UdpProxy::start(listen, tunnel.parse()?, Profile::default(), 7).await?);
+            Ok(proxy.address().to_string())
+        })
+        .await?;
+        Ok((stack, proxy.context("the route was not asked for")?))
     }
 
     /// Waits until the relay sees the agent.

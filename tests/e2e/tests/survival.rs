@@ -1,13 +1,12 @@
 //! The shell survives: sockets and paths cut, addresses changed, tabs reloaded, the relay killed again and again.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use podlatch_e2e::cluster::target;
 use podlatch_e2e::stack::{Options, Stack};
 use podlatch_e2e::viewer::Viewer;
 use podlatch_e2e::witness::{Witness, shows};
-use podlatch_impair::{Cut, Profile, UdpProxy};
+use podlatch_impair::Cut;
 use tokio::time::sleep;
 
 /// How long the long cut lasts.
@@ -18,19 +17,6 @@ const ONE_WAY_CUT: Duration = Duration::from_secs(12);
 
 /// How often the relay is killed.
 const KILLS: u32 = 20;
-
-/// A stack whose agent reaches its relay through a proxy.
-async fn stack_behind_proxy() -> anyhow::Result<(Stack, UdpProxy)> {
-    let mut proxy = None;
-    let started = &mut proxy;
-    let stack = Stack::start_through(Options::default(), |tunnel| async move {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let proxy = started.insert(UdpProxy::start(listen, tunnel.parse()?, Profile::default(), 7).await?);
-        Ok(proxy.address().to_string())
-    })
-    .await?;
-    Ok((stack, proxy.expect("the route was asked for")))
-}
 
 /// Types now and then for as long as a failure lasts.
 async fn type_through(witness: &mut Witness, time: Duration) -> anyhow::Result<()> {
@@ -44,7 +30,7 @@ async fn type_through(witness: &mut Witness, time: Duration) -> anyhow::Result<(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_survives_cuts_of_its_socket_and_of_its_path_without_losing_a_byte() -> anyhow::Result<()> {
-    let (stack, proxy) = stack_behind_proxy().await?;
+    let (stack, proxy) = Stack::start_behind_proxy(Options::default()).await?;
     let tools = target("default", "tools", "");
     let mut path = Witness::begin(&stack, &tools, "path").await?;
     let mut both = Witness::begin(&stack, &tools, "both").await?;
@@ -88,7 +74,7 @@ async fn a_session_survives_cuts_of_its_socket_and_of_its_path_without_losing_a_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_survives_new_addresses_of_its_agent_and_reloads_of_its_tab() -> anyhow::Result<()> {
-    let (stack, proxy) = stack_behind_proxy().await?;
+    let (stack, proxy) = Stack::start_behind_proxy(Options::default()).await?;
     let (tools, bb) = (target("default", "tools", ""), target("default", "bb", ""));
     let mut moving = Witness::begin(&stack, &tools, "moving").await?;
     for _ in 0..5 {
