@@ -37,6 +37,12 @@ impl Files {
         Ok((files, length))
     }
 
+    /// These very files.
+    #[cfg(test)]
+    pub(super) fn from_files(output: File, timeline: File) -> Self {
+        Self { output, timeline }
+    }
+
     pub(super) fn append(&mut self, output: &[u8], entry: Entry) -> io::Result<()> {
         self.output.write_all(output)?;
         self.timeline.write_all(&entry.encode())

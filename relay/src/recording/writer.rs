@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
@@ -22,6 +22,9 @@ use crate::clock::UnixMillis;
 /// Jobs of all sessions that may wait for the writer.
 const QUEUED_JOBS: usize = 1024;
 
+/// Requests of all sessions that may wait for the syncer; each session has two at most.
+const QUEUED_SYNCS: usize = 16 * 1024;
+
 /// How long written output may stay without a sync.
 const SYNC_AFTER: Duration = Duration::from_millis(100);
 
@@ -30,8 +33,20 @@ const SYNC_AT_BYTES: u64 = 512 * 1024;
 
 /// What the writer has to do.
 pub(super) enum Job {
-    Output { recording: Arc<Shared>, bytes: Bytes, at: UnixMillis },
-    Resize { recording: Arc<Shared>, size: TerminalSize, at: UnixMillis },
+    Output {
+        recording: Arc<Shared>,
+        bytes: Bytes,
+        at: UnixMillis,
+    },
+    Resize {
+        recording: Arc<Shared>,
+        size: TerminalSize,
+        at: UnixMillis,
+    },
+    /// What an earlier life of the relay wrote may not be durable.
+    Sync {
+        recording: Arc<Shared>,
+    },
 }
 
 impl std::fmt::Debug for Job {
@@ -40,6 +55,7 @@ impl std::fmt::Debug for Job {
         f.write_str(match self {
             Self::Output { .. } => "Job::Output",
             Self::Resize { .. } => "Job::Resize",
+            Self::Sync { .. } => "Job::Sync",
         })
     }
 }
@@ -78,7 +94,7 @@ impl Recorder {
     /// Starts the threads. Recordings are kept in `folder`, which must exist.
     pub fn start(folder: PathBuf) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUED_JOBS);
-        let (sync, sync_queue) = std_mpsc::channel();
+        let (sync, sync_queue) = std_mpsc::sync_channel(QUEUED_SYNCS);
         std::thread::Builder::new().name("recording-writer".into()).spawn(move || write_all(queue, &sync))?;
         std::thread::Builder::new().name("recording-syncer".into()).spawn(move || sync_all(&sync_queue))?;
         Ok(Self { folder: Arc::new(folder), jobs })
@@ -91,13 +107,15 @@ impl Recorder {
 
     /// Continues a session's recording where it ends. Cancel safe.
     pub async fn resume(&self, session: SessionId) -> Result<Recording, RecordingError> {
-        self.open(session, |folder| Files::resume(folder)).await
+        let recording = self.open(session, Files::resume).await?;
+        recording.send(Job::Sync { recording: Arc::clone(&recording.shared) }).await?;
+        Ok(recording)
     }
 
     async fn open(
         &self,
         session: SessionId,
-        open: impl FnOnce(&std::path::Path) -> io::Result<(Files, u64)> + Send + 'static,
+        open: impl FnOnce(&Path) -> io::Result<(Files, u64)> + Send + 'static,
     ) -> Result<Recording, RecordingError> {
         let folder = self.folder.join(session.to_string());
         let path = folder.clone();
@@ -120,7 +138,7 @@ impl Recorder {
     }
 }
 
-fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::Sender<SyncRequest>) {
+fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncRequest>) {
     while let Some(job) = queue.blocking_recv() {
         match job {
             Job::Output { recording, bytes, at } => write_output(&recording, bytes, at, sync),
@@ -130,11 +148,12 @@ fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::Sender<SyncRequest
                 let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).mark(entry);
                 note_failure(&recording, result);
             }
+            Job::Sync { recording } => ask_for_sync(&recording, sync),
         }
     }
 }
 
-fn write_output(recording: &Arc<Shared>, bytes: Bytes, at: UnixMillis, sync: &std_mpsc::Sender<SyncRequest>) {
+fn write_output(recording: &Arc<Shared>, bytes: Bytes, at: UnixMillis, sync: &std_mpsc::SyncSender<SyncRequest>) {
     let length = bytes.len();
     if recording.failure.borrow().is_some() {
         return;
@@ -149,12 +168,22 @@ fn write_output(recording: &Arc<Shared>, bytes: Bytes, at: UnixMillis, sync: &st
     recording.written.send_replace(offset);
     recording.room.add_permits(length.min(IN_FLIGHT_BYTES));
     let unsynced = offset - *recording.durable.borrow();
-    // The syncer lives as long as this thread.
-    if recording.sync.ask(SOON) {
-        let _gone = sync.send(SyncRequest::Soon(Arc::clone(recording)));
-    }
+    ask_for_sync(recording, sync);
     if unsynced >= SYNC_AT_BYTES && recording.sync.ask(NOW) {
-        let _gone = sync.send(SyncRequest::Now(Arc::clone(recording)));
+        request_sync(recording, SyncRequest::Now(Arc::clone(recording)), sync);
+    }
+}
+
+fn ask_for_sync(recording: &Arc<Shared>, sync: &std_mpsc::SyncSender<SyncRequest>) {
+    if recording.sync.ask(SOON) {
+        request_sync(recording, SyncRequest::Soon(Arc::clone(recording)), sync);
+    }
+}
+
+/// Never waits for the syncer: where its queue is full, the next output asks again.
+fn request_sync(recording: &Shared, request: SyncRequest, sync: &std_mpsc::SyncSender<SyncRequest>) {
+    if sync.try_send(request).is_err() {
+        recording.sync.clear();
     }
 }
 
@@ -193,7 +222,9 @@ fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>) {
                 }
             }
             Err(std_mpsc::RecvTimeoutError::Disconnected) => {
-                due.into_values().for_each(|(_, recording)| sync_one(&recording));
+                for (_, recording) in due.into_values() {
+                    sync_one(&recording);
+                }
                 return;
             }
         }

@@ -497,7 +497,7 @@ impl Owner {
             match self.shared.store.session_ended(self.organisation, self.session, &end).await {
                 Ok(_first) => return,
                 Err(error) => {
-                    error!(session.id = %self.session, %error, "a session's end could not be stored; trying again")
+                    error!(session.id = %self.session, %error, "a session's end could not be stored; trying again");
                 }
             }
             sleep(Duration::from_secs(1)).await;

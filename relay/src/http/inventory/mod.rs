@@ -12,7 +12,6 @@ use axum::response::sse::{KeepAlive, KeepAliveStream};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::id::ClusterId;
 use podlatch_protocol::inventory::WatchScope;
-use podlatch_protocol::request::Request;
 
 use self::watch::{EventStream, Watch};
 use super::context::CallContext;
@@ -34,12 +33,8 @@ async fn open(
     let overview =
         found.filter(|found| found.cluster.revoked_at.is_none()).ok_or_else(|| Problem::not_found("cluster"))?;
     context.require(Action::ViewCluster { organisation: overview.cluster.organisation })?;
-    let agent = app.agents.pick(cluster).ok_or_else(|| refused(RefusalCode::AgentOffline))?;
-    let (writer, reader) = agent.request(&Request::Watch(scope)).await.map_err(|error| refused(error.refusal()))?;
-    let watch = Watch::begin(app, context.actor, cluster, (writer, reader)).await?;
+    let offline = || Problem::from(&Refusal::new(RefusalCode::AgentOffline, ""));
+    let agent = app.agents.pick(cluster).ok_or_else(offline)?;
+    let watch = Watch::begin(app, context.actor, agent, scope).await?;
     Ok(Sse::new(watch.into_stream()).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
-}
-
-fn refused(code: RefusalCode) -> Problem {
-    Problem::from(&Refusal::new(code, ""))
 }

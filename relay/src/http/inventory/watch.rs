@@ -7,10 +7,11 @@ use std::time::Duration;
 use axum::response::sse::Event;
 use futures_util::{Stream, stream};
 use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::FrameKind;
-use podlatch_protocol::id::ClusterId;
-use podlatch_protocol::inventory::InventoryEvent;
+use podlatch_protocol::inventory::{InventoryEvent, WatchScope};
+use podlatch_protocol::request::Request;
 use quinn::{RecvStream, SendStream};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
@@ -18,6 +19,7 @@ use super::event::{InventoryEventBody, is_passing};
 use crate::app::App;
 use crate::domain::access::{Action, Actor, Decision, authorize};
 use crate::http::problem::Problem;
+use crate::tunnel::{AgentHandle, AgentState};
 
 /// How often it is looked up whether the caller may still watch.
 const RECHECK: Duration = Duration::from_secs(10);
@@ -32,7 +34,7 @@ pub(super) type EventStream = Pin<Box<dyn Stream<Item = Result<Event, Infallible
 pub(super) struct Watch {
     app: App,
     actor: Actor,
-    cluster: ClusterId,
+    agent: AgentHandle,
     /// Open as long as the watch is wanted.
     _writer: FrameWriter<SendStream>,
     reader: FrameReader<RecvStream>,
@@ -41,22 +43,20 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Waits a while for the first event. Cancel safe: the agent's stream is then ended.
-    pub(super) async fn begin(
-        app: App,
-        actor: Actor,
-        cluster: ClusterId,
-        (writer, mut reader): (FrameWriter<SendStream>, FrameReader<RecvStream>),
-    ) -> Result<Self, Problem> {
+    /// Asks the agent, and waits a while for its first event. Cancel safe: the agent's stream is then ended.
+    pub(super) async fn begin(app: App, actor: Actor, agent: AgentHandle, scope: WatchScope) -> Result<Self, Problem> {
+        let (writer, mut reader) =
+            agent.request(&Request::Watch(scope)).await.map_err(|error| refused(error.refusal()))?;
         let first = match timeout(FIRST_EVENT, next(&mut reader)).await {
             Ok(Some(InventoryEvent::Refused(refusal))) if is_passing(&refusal) => return Err(Problem::from(&refusal)),
             Ok(Some(event)) => Some(event),
-            Ok(None) => return Err(super::refused(podlatch_protocol::close::RefusalCode::AgentOffline)),
+            Ok(None) => return Err(refused(RefusalCode::AgentOffline)),
+            Err(_) if agent.state() == AgentState::Silent => return Err(refused(RefusalCode::AgentTimeout)),
             Err(_) => None,
         };
         let mut recheck = interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { app, actor, cluster, _writer: writer, reader, recheck, first })
+        Ok(Self { app, actor, agent, _writer: writer, reader, recheck, first })
     }
 
     /// The events, until the agent or the browser goes, the right ends, or the relay stops.
@@ -90,13 +90,17 @@ impl Watch {
         }
     }
 
-    /// A login that has ended, or a cluster that was revoked, ends the watch. A store that does not answer does not.
+    /// A login that has ended, a cluster that was revoked and an agent that fell silent end the watch. A store that does not
+    /// answer does not.
     async fn may_go_on(&self) -> bool {
+        if self.agent.state() == AgentState::Silent {
+            return false;
+        }
         let (store, now) = (&self.app.store, self.app.clock.now());
         let Actor { organisation, login_session, .. } = self.actor;
         let (Ok(login), Ok(cluster)) = (
             store.login_session(organisation, login_session, now).await,
-            store.get_cluster(organisation, self.cluster).await,
+            store.get_cluster(organisation, self.agent.cluster()).await,
         ) else {
             return true;
         };
@@ -106,6 +110,10 @@ impl Watch {
         let action = Action::ViewCluster { organisation: overview.cluster.organisation };
         overview.cluster.revoked_at.is_none() && authorize(&Actor::from(&login), action) == Decision::Allow
     }
+}
+
+fn refused(code: RefusalCode) -> Problem {
+    Problem::from(&Refusal::new(code, ""))
 }
 
 /// The agent's next event; `None` when its stream is over. Cancel safe.

@@ -8,3 +8,4 @@ mod path;
 mod renewal;
 mod restart;
 mod rogue;
+mod rogue_relay;
