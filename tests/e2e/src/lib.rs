@@ -9,3 +9,4 @@ pub mod cluster;
 pub mod process;
 pub mod stack;
 pub mod viewer;
+pub mod witness;

@@ -17,7 +17,7 @@ use podlatch_protocol::session::{Attached, Cleanup, Ended, ExitOutcome, Input, I
 use podlatch_protocol::terminal::TerminalSize;
 
 pub use input::InputIgnored;
-pub use task::{HolderHandle, Link, OpenError, open};
+pub use task::{HolderHandle, Link, OpenError, Started, open};
 
 use input::InputLedger;
 use output::OutputRing;
