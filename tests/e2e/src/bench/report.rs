@@ -28,22 +28,9 @@ pub struct Goal {
     pub reached: bool,
 }
 
-/// All figures of a run.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// In the order in which they are shown.
-    pub figures: Vec<Figure>,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<34}{:>12}{:>14}{:>16}  {:<9}  note",
-            "figure", "direct exec", "whole line", "to reach", "verdict"
-        )?;
-        self.figures.iter().try_for_each(|figure| writeln!(f, "{figure}"))
-    }
+/// The table's first line; each figure is a line of its own.
+pub fn heading() -> String {
+    format!("{:<34}{:>12}{:>14}{:>16}  {:<9}note", "figure", "direct exec", "whole line", "to reach", "verdict")
 }
 
 impl fmt::Display for Figure {
@@ -59,7 +46,7 @@ impl fmt::Display for Figure {
             None => ("-", "-"),
         };
         let line = value(self.line);
-        write!(f, "{:<34}{direct:>12}{line:>14}{goal:>16}  {verdict:<9}  {}", self.name, self.note)
+        write!(f, "{:<34}{direct:>12}{line:>14}{goal:>16}  {verdict:<9}{}", self.name, self.note)
     }
 }
 

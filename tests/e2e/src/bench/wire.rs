@@ -7,12 +7,13 @@ use podlatch_podexec::exec::{self, ExecReader, ExecRequest, ExecWriter, ReadEven
 use podlatch_podexec::pod;
 use podlatch_protocol::target::PodTarget;
 use serde_json::Value;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::api::{Api, OpenedSession};
 use crate::cluster::Cluster;
 use crate::stack::Stack;
-use crate::viewer::{Socket, attach, connect, frame};
+use crate::viewer::{PATIENCE, Socket, attach, connect, frame};
 
 /// What a program prints when it can be measured.
 pub(super) const READY: &str = "ready";
@@ -32,7 +33,10 @@ pub(super) trait Wire {
     async fn ready(&mut self) -> anyhow::Result<()> {
         let mut output = Vec::new();
         while !output.ends_with(READY.as_bytes()) {
-            output.extend_from_slice(&self.receive().await?);
+            let next = timeout(PATIENCE, self.receive()).await;
+            let so_far = || format!("the program is not ready; it said {:?}", String::from_utf8_lossy(&output));
+            let next = next.with_context(so_far)?.with_context(so_far)?;
+            output.extend_from_slice(&next);
             self.acknowledge().await?;
         }
         Ok(())

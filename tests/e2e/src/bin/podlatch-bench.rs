@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::{Parser, ValueEnum};
-use podlatch_e2e::bench::report::Report;
+use podlatch_e2e::bench::report::{Figure, heading};
 use podlatch_e2e::bench::{bulk, echo, memory, starts};
 use podlatch_e2e::cluster::target;
 use podlatch_e2e::stack::Stack;
@@ -31,25 +31,32 @@ async fn main() -> anyhow::Result<()> {
     raise_descriptor_limit();
     let cli = Cli::parse();
     let wanted = |measurement| cli.measurements.is_empty() || cli.measurements.contains(&measurement);
-    let mut report = Report::default();
-    // The shell that costs the cluster least; each measurement begins with fresh processes.
-    let shell = target("default", "bb", "");
-    if wanted(Measurement::Echo) {
-        report.figures.extend(echo::run(&Stack::start().await?, &shell).await?);
-    }
-    if wanted(Measurement::Bulk) {
-        report.figures.extend(bulk::run(&Stack::start().await?, &shell).await?);
-    }
-    if wanted(Measurement::Memory) {
-        report.figures.extend(memory::run(&Stack::start().await?, &shell).await?);
-    }
-    if wanted(Measurement::Starts) {
-        report.figures.extend(starts::run(&Stack::start().await?, &shell).await?);
-    }
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut output = std::io::stdout();
-    writeln!(output, "{cores} cores, everything on this machine, medians of the quiet half of the rounds\n\n{report}")?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    writeln!(
+        output,
+        "{cores} cores, everything on this machine, medians of the quiet half of the rounds\n\n{}",
+        heading()
+    )?;
+    for measurement in Measurement::value_variants().iter().copied().filter(|measurement| wanted(*measurement)) {
+        for figure in measure(measurement).await? {
+            writeln!(output, "{figure}")?;
+        }
+    }
     Ok(())
+}
+
+/// Each measurement begins with fresh processes.
+async fn measure(measurement: Measurement) -> anyhow::Result<Vec<Figure>> {
+    let stack = Stack::start().await?;
+    // The shell that costs the cluster least.
+    let shell = target("default", "bb", "");
+    match measurement {
+        Measurement::Echo => echo::run(&stack, &shell).await,
+        Measurement::Bulk => bulk::run(&stack, &shell).await,
+        Measurement::Memory => memory::run(&stack, &shell).await,
+        Measurement::Starts => starts::run(&stack, &shell).await,
+    }
 }
 
 /// A thousand viewers need more descriptors than the usual limit.
