@@ -140,7 +140,7 @@ impl Sessions {
         let pod_gone = async {
             self.shared.inventory.pod_gone(target.namespace, target.pod, started.pod_uid).await;
             started.handle.end(EndCause::PodGone).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = started.task => {}

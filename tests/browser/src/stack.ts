@@ -155,6 +155,9 @@ export class Stack {
       kubeconfig,
       '--health-listen',
       '127.0.0.1:0',
+      // Windows that a test leaves open are no reason to wait at the end.
+      '--drain-timeout',
+      '1',
     ]);
     this.startAgent(cluster);
     await this.waitUntilOnline(cluster);

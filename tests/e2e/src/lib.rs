@@ -5,6 +5,7 @@
 //! `tests/fixtures.yaml`.
 
 pub mod api;
+pub mod bench;
 pub mod cluster;
 pub mod process;
 pub mod stack;

@@ -29,7 +29,7 @@ export const STABLE_AFTER_MS = 5_000;
 export const RECONNECT_BASE_MS = 500;
 
 /** … but never from more than this: somebody is looking at the screen. */
-export const RECONNECT_CAP_MS = 15_000;
+export const RECONNECT_CAP_MS = 10_000;
 
 /** Rendered bytes after which the relay is told, also while more is waiting. A fraction of its window. */
 export const RENDERED_STEP_BYTES = 16 * 1024;

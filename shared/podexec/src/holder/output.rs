@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use podlatch_protocol::limits::MAX_CHUNK_BYTES;
 use podlatch_protocol::session::Output;
 
@@ -12,7 +12,10 @@ const COPY_BELOW_BYTES: usize = 1024;
 /// The ring: everything from the oldest byte that is not durable to the newest that was read.
 #[derive(Debug, Default)]
 pub(super) struct OutputRing {
-    chunks: VecDeque<Bytes>,
+    /// From `base` to `next`.
+    sent: VecDeque<Bytes>,
+    /// From `next` to `end`.
+    unsent: VecDeque<Bytes>,
     /// Offset of the first byte that is kept.
     base: u64,
     /// Offset behind the last byte that was read.
@@ -27,7 +30,7 @@ impl OutputRing {
             return;
         }
         self.end += bytes.len() as u64;
-        self.chunks.push_back(if bytes.len() < COPY_BELOW_BYTES { Bytes::copy_from_slice(&bytes) } else { bytes });
+        self.unsent.push_back(if bytes.len() < COPY_BELOW_BYTES { Bytes::copy_from_slice(&bytes) } else { bytes });
     }
 
     pub(super) fn base(&self) -> u64 {
@@ -54,51 +57,78 @@ impl OutputRing {
 
     /// Sends from `offset` on, if that is still here.
     pub(super) fn rewind(&mut self, offset: u64) -> bool {
-        let possible = (self.base..=self.end).contains(&offset);
-        if possible {
-            self.next = offset;
+        if !(self.base..=self.end).contains(&offset) {
+            return false;
         }
-        possible
+        while self.next > offset
+            && let Some(mut chunk) = self.sent.pop_back()
+        {
+            let start = self.next - chunk.len() as u64;
+            let keep = usize::try_from(offset.saturating_sub(start)).unwrap_or(0);
+            let again = chunk.split_off(keep);
+            self.next -= again.len() as u64;
+            self.unsent.push_front(again);
+            if !chunk.is_empty() {
+                self.sent.push_back(chunk);
+            }
+        }
+        while self.next < offset && self.send_chunk(offset - self.next).is_some() {}
+        true
     }
 
     /// Forgets what lies below `offset`; never what was not sent.
     pub(super) fn forget_below(&mut self, offset: u64) {
         let offset = offset.min(self.next);
-        while let Some(first) = self.chunks.front_mut() {
-            let length = first.len() as u64;
-            if self.base + length <= offset {
-                self.base += length;
-                self.chunks.pop_front();
-            } else {
-                if self.base < offset {
-                    let gone = offset - self.base;
-                    *first = first.split_off(usize::try_from(gone).unwrap_or(0));
-                    self.base = offset;
-                }
-                break;
+        while self.base < offset
+            && let Some(first) = self.sent.front_mut()
+        {
+            let gone = usize::try_from(offset - self.base).unwrap_or(usize::MAX).min(first.len());
+            first.advance(gone);
+            self.base += gone as u64;
+            if first.is_empty() {
+                self.sent.pop_front();
             }
         }
-        if self.chunks.is_empty() {
-            // Idle sessions hold no memory.
-            self.chunks = VecDeque::new();
+        // Idle sessions hold no memory.
+        if self.sent.is_empty() {
+            self.sent = VecDeque::new();
+        }
+        if self.unsent.is_empty() {
+            self.unsent = VecDeque::new();
         }
     }
 
-    /// The next piece to send, up to `limit`.
+    /// The next piece to send, up to `limit`. Small pieces that wait are sent as one: a terminal gives 4 KiB at a time, and
+    /// each piece costs every station of the way the same.
     pub(super) fn take(&mut self, limit: u64) -> Option<Output> {
-        let allowed = limit.min(self.end).checked_sub(self.next).filter(|allowed| *allowed > 0)?;
-        let allowed = usize::try_from(allowed).unwrap_or(MAX_CHUNK_BYTES).min(MAX_CHUNK_BYTES);
-        let mut skip = usize::try_from(self.next - self.base).unwrap_or(usize::MAX);
-        let chunk = self.chunks.iter().find(|chunk| {
-            let here = skip < chunk.len();
-            if !here {
-                skip -= chunk.len();
-            }
-            here
-        })?;
-        let bytes = chunk.slice(skip..chunk.len().min(skip + allowed));
         let offset = self.next;
-        self.next += bytes.len() as u64;
-        Some(Output { offset, bytes })
+        let allowed = limit.checked_sub(offset)?.min(MAX_CHUNK_BYTES as u64);
+        let first = self.send_chunk(allowed)?;
+        let more = (allowed - first.len() as u64).min(self.unsent());
+        if more == 0 {
+            return Some(Output { offset, bytes: first });
+        }
+        let mut bytes = BytesMut::with_capacity(first.len() + usize::try_from(more).unwrap_or(0));
+        bytes.extend_from_slice(&first);
+        while let Some(next) = self.send_chunk(allowed - bytes.len() as u64) {
+            bytes.extend_from_slice(&next);
+        }
+        Some(Output { offset, bytes: bytes.freeze() })
+    }
+
+    /// Moves the first chunk, or its first `limit` bytes, to those that were sent; nothing where that is nothing.
+    fn send_chunk(&mut self, limit: u64) -> Option<Bytes> {
+        let first = self.unsent.front_mut()?;
+        let length = usize::try_from(limit).unwrap_or(usize::MAX).min(first.len());
+        if length == 0 {
+            return None;
+        }
+        let chunk = first.split_to(length);
+        if first.is_empty() {
+            self.unsent.pop_front();
+        }
+        self.next += length as u64;
+        self.sent.push_back(chunk.clone());
+        Some(chunk)
     }
 }

@@ -38,12 +38,15 @@ async fn a_cut_is_told_as_silence_and_its_end_as_an_answer_on_the_same_connectio
     let mut news = relay.news();
     let (proxy, agent) = proxied(&relay).await;
     let handle = news.connected().await;
+    // The agent has its welcome now.
+    round_trip(&handle).await;
     proxy.cut(Cut::Both);
     assert!(matches!(news.next().await, AgentEvent::Silent { agent } if agent == handle.agent()));
     assert_eq!(handle.state(), AgentState::Silent);
     assert!(!relay.agents.online(relay.cluster));
     proxy.heal();
-    assert!(matches!(news.next().await, AgentEvent::Answering { agent } if agent == handle.agent()));
+    let event = news.next().await;
+    assert!(matches!(event, AgentEvent::Answering { agent } if agent == handle.agent()), "{event:?}");
     assert_eq!(handle.state(), AgentState::Answering);
     round_trip(&handle).await;
     agent.stop().await;
@@ -56,6 +59,7 @@ async fn a_long_cut_ends_in_a_new_connection_of_the_same_life() {
     let mut news = relay.news();
     let (proxy, agent) = proxied(&relay).await;
     let before = news.connected().await;
+    round_trip(&before).await;
     proxy.cut(Cut::Both);
     before.closed().await;
     proxy.heal();
