@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::flow::{Flow, UNLIMITED};
+use super::flow::{Flow, UNLIMITED, UNWATCHED_AFTER};
 use super::inputs::Inputs;
 use super::link::{self, Fault, HalfOpen, Link, News};
 use super::sessions::Shared;
@@ -384,6 +384,9 @@ impl Owner {
             }
             Life::Closing { .. } | Life::Live => {}
         }
+        if self.unwatched_since.is_some_and(|since| now >= since + UNWATCHED_AFTER) {
+            self.flow.give_up_viewers();
+        }
         if let Path::Waiting { since, again } = &mut self.path {
             if now >= *since + self.shared.settings.grace {
                 return Next::Finish(self.end_without_agent(self.cause_or(EndCause::AgentLost), Cleanup::Unconfirmed));
@@ -406,11 +409,13 @@ impl Owner {
             Life::Closing { deadline, .. } => Some(deadline),
             Life::Live => self.unwatched_since.map(|since| since + self.shared.settings.grace),
         };
+        let unwatched =
+            self.unwatched_since.map(|since| since + UNWATCHED_AFTER).filter(|_| self.flow.expects_viewers());
         let waiting = match self.path {
             Path::Waiting { since, again } => Some(again.unwrap_or(since + self.shared.settings.grace)),
             Path::Linked(_) | Path::Attaching(_) => None,
         };
-        closing.into_iter().chain(waiting).chain(self.size.deadline()).min()
+        closing.into_iter().chain(unwatched).chain(waiting).chain(self.size.deadline()).min()
     }
 
     fn grant(&mut self) {
