@@ -38,9 +38,7 @@ async fn paste(stack: &Stack, pod: &PodTarget) -> anyhow::Result<()> {
     let mut viewer = stack.open(pod).await?;
     let mut text = vec![0; PASTE_BYTES];
     rand::rng().fill_bytes(&mut text);
-    viewer
-        .type_text(&format!("stty raw -echo; echo go-\"\"on; head -c {PASTE_BYTES} | sha256sum; stty sane\r"))
-        .await;
+    viewer.type_text(&format!("stty raw -echo; echo go-\"\"on; head -c {PASTE_BYTES} | sha256sum; stty sane\r")).await;
     viewer.wait_for("go-on\n").await?;
     let started = Instant::now();
     let digest = hex(&Sha256::digest(&text));
@@ -73,7 +71,8 @@ async fn print_much(stack: &Stack, pod: &PodTarget) -> anyhow::Result<()> {
 
 async fn split_characters(stack: &Stack, pod: &PodTarget) -> anyhow::Result<()> {
     let mut viewer = stack.open(pod).await?;
-    let printed = viewer.run("for b in 342 202 254 360 237 230 200; do printf \"\\\\$b\"; sleep 0.1; done; echo").await?;
+    let printed =
+        viewer.run("for b in 342 202 254 360 237 230 200; do printf \"\\\\$b\"; sleep 0.1; done; echo").await?;
     assert_eq!(printed, "€😀");
     viewer.type_text("stty -echo; echo go-\"\"on; read -r line; stty echo; echo \"<$line>\"\r").await;
     viewer.wait_for("go-on\r\n").await?;
@@ -129,8 +128,6 @@ async fn flooded(stack: &Stack, pod: &PodTarget, mark: &str) -> anyhow::Result<V
 async fn interrupt(viewer: &mut Viewer) -> anyhow::Result<Duration> {
     let typed = Instant::now();
     viewer.type_text("\u{3}").await;
-    viewer
-        .wait("the prompt", |seen| seen.output.ends_with(PROMPT.as_bytes()) && seen.rendered == seen.end())
-        .await?;
+    viewer.wait("the prompt", |seen| seen.output.ends_with(PROMPT.as_bytes()) && seen.rendered == seen.end()).await?;
     Ok(typed.elapsed())
 }
