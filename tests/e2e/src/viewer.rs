@@ -330,9 +330,10 @@ impl Client {
 
     async fn send_input(&mut self, socket: &mut Socket) -> anyhow::Result<()> {
         let end = self.applied + self.unapplied.len() as u64;
-        while self.sent < end && self.sent < self.applied + INPUT_WINDOW_BYTES {
+        let end = end.min(self.applied + INPUT_WINDOW_BYTES);
+        while self.sent < end {
             let from = usize::try_from(self.sent - self.applied)?;
-            let to = self.unapplied.len().min(from + INPUT_FRAME_BYTES);
+            let to = usize::try_from(end - self.applied)?.min(from + INPUT_FRAME_BYTES);
             socket.feed(frame(0x01, self.sent, &self.unapplied[from..to])).await?;
             self.sent += (to - from) as u64;
         }
