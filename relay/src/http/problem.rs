@@ -106,7 +106,9 @@ const fn refusal_status(code: RefusalCode) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         RefusalCode::AgentTimeout => StatusCode::GATEWAY_TIMEOUT,
-        RefusalCode::BadRequest | RefusalCode::KubernetesError | RefusalCode::Other(_) => StatusCode::BAD_GATEWAY,
+        RefusalCode::BadRequest | RefusalCode::KubernetesError | RefusalCode::AgentProtocol | RefusalCode::Other(_) => {
+            StatusCode::BAD_GATEWAY
+        }
     }
 }
 

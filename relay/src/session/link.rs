@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_link::framing::{FrameReader, FrameWriter, ReadError};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::request::{Attach, Open, Reap, ReapReply, Request};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, InputApplied, Opened, Output, ToRelay};
@@ -63,7 +63,7 @@ pub(super) async fn open(agent: &AgentHandle, open: Open) -> Result<(Opened, Hal
     match first {
         ToRelay::Opened(opened) => Ok((opened, half)),
         ToRelay::Refused(refusal) => Err(refusal),
-        _ => Err(Refusal::new(RefusalCode::Other(0), "the agent answered with something else")),
+        _ => Err(senseless(&"it answered with something else")),
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn attach(agent: &AgentHandle, attach: Attach) -> Result<(Attac
     match first {
         ToRelay::Attached(attached) => Ok((attached, half)),
         ToRelay::Refused(refusal) => Err(refusal),
-        _ => Err(Refusal::new(RefusalCode::Other(0), "the agent answered with something else")),
+        _ => Err(senseless(&"it answered with something else")),
     }
 }
 
@@ -97,14 +97,16 @@ pub(super) struct HalfOpen {
 
 async fn ask(agent: &AgentHandle, request: Request, limit: Duration) -> Result<(ToRelay, HalfOpen), Refusal> {
     let answer = timeout(limit, async {
-        let (writer, mut reader) = agent.request(&request).await.map_err(|error| unreachable(&error))?;
+        let (writer, mut reader) =
+            agent.request(&request).await.map_err(|error| Refusal::new(error.refusal(), error.to_string()))?;
         loop {
-            let frame = reader.next().await.map_err(|error| unreachable(&error))?;
+            let frame = reader.next().await.map_err(|error| match error {
+                ReadError::Oversized(_) => senseless(&error),
+                ReadError::Truncated | ReadError::Io(_) => Refusal::new(RefusalCode::AgentOffline, error.to_string()),
+            })?;
             let frame =
                 frame.ok_or_else(|| Refusal::new(RefusalCode::AgentOffline, "the stream ended without an answer"))?;
-            let message =
-                ToRelay::decode(frame).map_err(|error| Refusal::new(RefusalCode::Other(0), error.to_string()))?;
-            if let Some(message) = message {
+            if let Some(message) = ToRelay::decode(frame).map_err(|error| senseless(&error))? {
                 return Ok((message, HalfOpen { writer, reader }));
             }
         }
@@ -112,8 +114,9 @@ async fn ask(agent: &AgentHandle, request: Request, limit: Duration) -> Result<(
     answer.await.unwrap_or_else(|_| Err(Refusal::new(RefusalCode::AgentTimeout, "")))
 }
 
-fn unreachable(error: &dyn std::fmt::Display) -> Refusal {
-    Refusal::new(RefusalCode::AgentOffline, error.to_string())
+fn senseless(error: &dyn std::fmt::Display) -> Refusal {
+    warn!(%error, "an agent broke the protocol in its first answer");
+    Refusal::new(RefusalCode::AgentProtocol, "")
 }
 
 impl HalfOpen {
@@ -143,8 +146,13 @@ impl Reading {
 
     async fn read_all(&mut self) -> Option<Fault> {
         loop {
-            let Ok(Some(frame)) = self.reader.next().await else {
-                return None;
+            let frame = match self.reader.next().await {
+                Ok(Some(frame)) => frame,
+                Err(ReadError::Oversized(error)) => {
+                    warn!(%error, "an agent broke the protocol on a session's stream");
+                    return Some(Fault::Protocol);
+                }
+                Ok(None) | Err(ReadError::Truncated | ReadError::Io(_)) => return None,
             };
             let news = match ToRelay::decode(frame) {
                 Ok(Some(ToRelay::Output(output))) => {

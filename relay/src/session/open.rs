@@ -92,7 +92,10 @@ impl Sessions {
             Ok(opened) => opened,
             Err(refusal) => {
                 info!(session.id = %new.id, reason = refusal.code.slug(), "a session was refused");
-                if matches!(refusal.code, RefusalCode::AgentTimeout | RefusalCode::AgentOffline) {
+                if matches!(
+                    refusal.code,
+                    RefusalCode::AgentTimeout | RefusalCode::AgentOffline | RefusalCode::AgentProtocol
+                ) {
                     self.reap_later(agent, &new);
                 }
                 self.store_failure(&new, EndCause::NotOpened, &refusal.to_string()).await;

@@ -151,6 +151,8 @@ numbered! {
     AgentOffline = 16, "agent_offline", "No agent of this cluster is connected. Check that it runs and can reach the relay.";
     /// The agent did not answer in time.
     AgentTimeout = 17, "agent_timeout", "The cluster's agent did not answer in time. Try again.";
+    /// The agent broke the protocol.
+    AgentProtocol = 18, "agent_protocol_error", "The cluster's agent answered with something that makes no sense. Check that relay and agent are of neighbouring versions.";
 }
 
 /// A refusal with its detail, as it travels on the tunnel.

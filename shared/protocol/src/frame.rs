@@ -34,7 +34,7 @@ impl FrameKind {
     pub const RESIZE: Self = Self(0x0102);
     /// Output below this offset is durable: `offset: u64`.
     pub const RECORDED: Self = Self(0x0103);
-    /// Output up to this offset may be sent: `limit: u64`.
+    /// Output up to this offset may be sent; the latest counts: `limit: u64`.
     pub const CREDIT: Self = Self(0x0104);
     /// End the session for good: [`crate::close::EndCause`].
     pub const CLOSE: Self = Self(0x0107);

@@ -49,7 +49,7 @@ pub enum ToAgent {
     Resize(TerminalSize),
     /// Output below this offset is durable and may be forgotten.
     Recorded(u64),
-    /// Output up to this offset may be sent.
+    /// Output up to this offset may be sent; the latest counts.
     Credit(u64),
     /// End the session for good, its processes included; answered by [`ToRelay::Ended`].
     Close(EndCause),

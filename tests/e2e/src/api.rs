@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 pub struct Api {
     client: Client,
     base: String,
+    origin: String,
     cookie: String,
 }
 
@@ -52,7 +53,7 @@ impl Api {
             .error_for_status()?;
         let cookie = response.headers().get(SET_COOKIE).context("no cookie")?.to_str()?;
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-        Ok(Self { client, base: address.to_owned(), cookie })
+        Ok(Self { client, base: address.to_owned(), origin: address.to_owned(), cookie })
     }
 
     /// The relay's address, which is also its origin.
@@ -71,7 +72,7 @@ impl Api {
             .client
             .request(method, format!("{}/api/v1{path}", self.base))
             .header(COOKIE, &self.cookie)
-            .header(ORIGIN, &self.base);
+            .header(ORIGIN, &self.origin);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -82,6 +83,24 @@ impl Api {
     pub async fn cluster(&self) -> anyhow::Result<String> {
         let page = self.call(Method::GET, "/clusters", None).await?;
         Ok(page["items"][0]["id"].as_str().context("no cluster")?.to_owned())
+    }
+
+    /// The id of a cluster.
+    pub async fn cluster_named(&self, name: &str) -> anyhow::Result<String> {
+        let page = self.call(Method::GET, "/clusters", None).await?;
+        let clusters = page["items"].as_array().context("no list")?;
+        let found = clusters.iter().find(|cluster| cluster["name"] == name).context("no such cluster")?;
+        Ok(found["id"].as_str().context("no id")?.to_owned())
+    }
+
+    /// The same browser after its cookie was deleted.
+    pub fn without_cookie(&self) -> Self {
+        Self { cookie: String::new(), ..self.clone() }
+    }
+
+    /// The same requests, sent by a page of another site.
+    pub fn from_origin(&self, origin: &str) -> Self {
+        Self { origin: origin.to_owned(), ..self.clone() }
     }
 
     /// Opens a session; without a command, the best shell.

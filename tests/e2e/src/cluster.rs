@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use podlatch_podexec::exec::{self, ExecRequest, ProcessEnd, ReadEvent, Streams};
@@ -63,6 +63,18 @@ impl Cluster {
     /// The administrator's kubeconfig.
     pub fn admin_kubeconfig(&self) -> &Path {
         &self.admin
+    }
+
+    /// The kubeconfig of one of a devcluster's other users.
+    pub fn kubeconfig_of(&self, user: &str) -> PathBuf {
+        self.admin.with_file_name(format!("{user}.kubeconfig"))
+    }
+
+    /// A pod with this label.
+    pub async fn pod_with_label(&self, namespace: &str, label: &str) -> anyhow::Result<String> {
+        let api: kube::Api<Pod> = kube::Api::namespaced(self.client().await?, namespace);
+        let pods = api.list(&ListParams::default().labels(label)).await?;
+        pods.items.into_iter().find_map(|pod| pod.metadata.name).context("no such pod")
     }
 
     /// A client with the administrator's rights.

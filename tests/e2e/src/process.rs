@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a program may take to say what it says when it is ready.
 const READY: Duration = Duration::from_mins(1);
@@ -101,6 +101,24 @@ impl Process {
         }
     }
 
+    /// Waits until it ends by itself; returns its exit status.
+    pub async fn ended(&mut self, limit: Duration) -> anyhow::Result<std::process::ExitStatus> {
+        timeout(limit, self.child.wait())
+            .await
+            .with_context(|| format!("{} does not end:\n{}", self.name, self.log()))?
+            .map_err(Into::into)
+    }
+
+    /// Waits for a text in its log.
+    pub async fn logged(&self, text: &str, limit: Duration) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while !self.log().contains(text) {
+            anyhow::ensure!(start.elapsed() < limit, "{} does not say {text:?}:\n{}", self.name, self.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
     /// The end of its log.
     pub fn log(&self) -> String {
         self.log.lock().expect("no holder panics").join("\n")
@@ -122,9 +140,6 @@ impl Process {
             let status = Command::new("kill").arg(id.to_string()).status().await?;
             anyhow::ensure!(status.success(), "{} cannot be signalled", self.name);
         }
-        timeout(limit, self.child.wait())
-            .await
-            .with_context(|| format!("{} does not end:\n{}", self.name, self.log()))?
-            .map_err(Into::into)
+        self.ended(limit).await
     }
 }

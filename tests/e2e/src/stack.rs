@@ -102,9 +102,14 @@ impl Stack {
 
     /// Waits until the relay sees the agent.
     pub async fn wait_until_online(&self) -> anyhow::Result<()> {
+        self.wait_until_cluster_online(&self.cluster_id).await
+    }
+
+    /// Waits until the relay sees an agent of this cluster.
+    pub async fn wait_until_cluster_online(&self, cluster_id: &str) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
-            let cluster = self.api.call(Method::GET, &format!("/clusters/{}", self.cluster_id), None).await;
+            let cluster = self.api.call(Method::GET, &format!("/clusters/{cluster_id}"), None).await;
             if cluster.is_ok_and(|cluster| cluster["state"] == "online") {
                 return Ok(());
             }
@@ -168,6 +173,19 @@ impl Stack {
         Admin { data: self.relay_data(), url: format!("http://{}", self.http), tunnel: self.tunnel.clone() }
             .run(arguments)
             .await
+    }
+
+    /// Makes a second cluster; returns its id and a join token for it.
+    pub async fn create_cluster(&self, name: &str) -> anyhow::Result<(String, String)> {
+        let join = self.admin(&["create-cluster", "--organisation", "Test", "--name", name]).await?;
+        let token = word(&join, |word| word.starts_with("plj_")).context("no join token")?;
+        Ok((self.api.cluster_named(name).await?, token))
+    }
+
+    /// A new join token for the first cluster.
+    pub async fn join_token(&self) -> anyhow::Result<String> {
+        let join = self.admin(&["join-token", "--cluster", "test"]).await?;
+        word(&join, |word| word.starts_with("plj_")).context("no join token")
     }
 
     /// Opens a session and attaches to it.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -29,6 +29,9 @@ const INPUT_FRAME_BYTES: usize = 16 * 1024;
 /// Input that may be ahead of what was applied, in bytes.
 const INPUT_WINDOW_BYTES: u64 = 256 * 1024;
 
+/// A slow viewer renders a piece this often.
+const RENDER_STEP: Duration = Duration::from_millis(20);
+
 /// Between two attempts to come back.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -42,6 +45,8 @@ pub struct Seen {
     pub output: Arc<Vec<u8>>,
     /// Offset of the first of them.
     pub offset: u64,
+    /// Output below this offset was rendered.
+    pub rendered: u64,
     /// Input below this was applied.
     pub applied: u64,
     /// How often it was attached.
@@ -55,10 +60,26 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Offset behind the last byte.
+    pub fn end(&self) -> u64 {
+        self.offset + self.output.len() as u64
+    }
+
     /// The output as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.output).into_owned()
     }
+}
+
+/// How fast a viewer renders what it gets, and says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rendering {
+    /// At once.
+    AtOnce,
+    /// So many bytes a second.
+    BytesPerSecond(u64),
+    /// Not at all, which stops the flow.
+    Stopped,
 }
 
 enum Command {
@@ -66,7 +87,7 @@ enum Command {
     Send(Message),
     Cut,
     Reload,
-    Rendering(bool),
+    Rendering(Rendering),
 }
 
 /// A person at a terminal.
@@ -101,7 +122,8 @@ impl Viewer {
             commands: receiver,
             begun: false,
             have: 0,
-            rendering: true,
+            rendering: Rendering::AtOnce,
+            rendered: 0,
             unapplied: BytesMut::new(),
             applied: 0,
             sent: 0,
@@ -149,8 +171,8 @@ impl Viewer {
         self.send(Command::Reload).await;
     }
 
-    /// Whether it renders, and says so; one that does not stops the flow.
-    pub async fn set_rendering(&self, rendering: bool) {
+    /// Renders at another pace from now on.
+    pub async fn set_rendering(&self, rendering: Rendering) {
         self.send(Command::Rendering(rendering)).await;
     }
 
@@ -238,7 +260,8 @@ struct Client {
     /// Whether a screen was ever begun: without one, nothing is claimed to be on it.
     begun: bool,
     have: u64,
-    rendering: bool,
+    rendering: Rendering,
+    rendered: u64,
     /// Input from `applied` on.
     unapplied: BytesMut,
     applied: u64,
@@ -280,6 +303,8 @@ impl Client {
         let mut socket = connect(&self.api, &self.session, self.api.base()).await?;
         let have = self.begun.then_some(self.have);
         socket.send(attach(ticket, self.writer, have)).await?;
+        let mut step = interval(RENDER_STEP);
+        step.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 message = socket.next() => {
@@ -294,8 +319,8 @@ impl Client {
                         Message::Close(frame) => bail!("closed: {frame:?}"),
                         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
                     }
-                    if self.rendering {
-                        socket.feed(frame(0x02, self.have, &[])).await?;
+                    if self.rendering == Rendering::AtOnce {
+                        self.render(self.have, &mut socket).await?;
                     }
                 }
                 command = self.commands.recv() => match command {
@@ -308,16 +333,31 @@ impl Client {
                     }
                     Some(Command::Rendering(rendering)) => {
                         self.rendering = rendering;
-                        socket.feed(frame(0x02, self.have, &[])).await?;
+                        if rendering == Rendering::AtOnce {
+                            self.render(self.have, &mut socket).await?;
+                        }
                     }
                     None => return Ok(Outcome::Ended),
                 },
+                _ = step.tick(), if self.rendered < self.have => {
+                    if let Rendering::BytesPerSecond(rate) = self.rendering {
+                        let further = rate * RENDER_STEP.as_millis() as u64 / 1_000;
+                        self.render(self.have.min(self.rendered + further), &mut socket).await?;
+                    }
+                }
             }
             if self.begun {
                 self.send_input(&mut socket).await?;
             }
             socket.flush().await?;
         }
+    }
+
+    async fn render(&mut self, to: u64, socket: &mut Socket) -> anyhow::Result<()> {
+        self.rendered = to;
+        self.seen.send_modify(|seen| seen.rendered = to);
+        socket.feed(frame(0x02, to, &[])).await?;
+        Ok(())
     }
 
     fn reload(&mut self) {
@@ -397,8 +437,9 @@ impl Client {
 
     fn begin(&mut self, offset: u64, screen: &[u8]) {
         self.begun = true;
-        self.have = offset;
+        (self.have, self.rendered) = (offset, offset);
         self.seen.send_modify(|seen| {
+            seen.rendered = offset;
             seen.output = Arc::new(screen.to_vec());
             seen.offset = offset;
         });

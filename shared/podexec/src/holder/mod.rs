@@ -137,10 +137,10 @@ impl Holder {
         matches!(self.path, Path::Attached { credit } if self.output.next() < credit.min(self.output.end()))
     }
 
-    /// Output up to `limit` may be sent; a limit below an earlier one changes nothing.
+    /// Output up to `limit` may be sent. The latest limit counts; one below what was sent stops the sending.
     pub fn handle_credit(&mut self, limit: u64) {
         if let Path::Attached { credit } = &mut self.path {
-            *credit = limit.max(*credit);
+            *credit = limit;
         }
     }
 

@@ -124,7 +124,7 @@ fn apply(holder: &mut Holder, model: &mut Model, step: Step, now: Instant) {
             }
         }
         Step::Credit(more) => {
-            model.credit = model.credit.max(model.relay.len() + more);
+            model.credit = model.relay.len() + more;
             holder.handle_credit((model.relay.len() + more) as u64);
         }
         Step::Durable(less) => {
