@@ -92,9 +92,9 @@ impl Agent {
             Enrolment { relay: args.common.relay.clone(), pin: args.common.ca_pin, token: args.join_token()? };
         let guard = args.common.guard();
         let max_sessions = usize::try_from(args.max_sessions).unwrap_or(usize::MAX);
-        let terminals = kubernetes::terminal_client(args.common.kubeconfig.as_deref()).await?;
         let inventory = Inventory::new(client.clone(), guard.clone());
-        let sessions = Sessions::new(terminals, inventory.clone(), guard, max_sessions, TaskTracker::new());
+        let exec_client = kubernetes::exec_client(args.common.kubeconfig.as_deref()).await?;
+        let sessions = Sessions::new(exec_client, inventory.clone(), guard, max_sessions, TaskTracker::new());
         let services = Services { sessions, inventory };
         let store = identity_store(&args.common.identity, &client);
         Ok(Self { client, store, enrolment, services, status })

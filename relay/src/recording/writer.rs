@@ -193,9 +193,9 @@ fn note_failure(recording: &Shared, result: io::Result<()>) -> bool {
         return true;
     };
     error!(session.id = %recording.session, %error, "a recording cannot be written; its session will be ended");
-    recording.failure.send_replace(Some(error.to_string().into()));
     // Whoever waits for room learns that there will be none.
     recording.room.close();
+    recording.failure.send_replace(Some(error.to_string().into()));
     false
 }
 

@@ -22,7 +22,34 @@ pub(crate) struct InputView {
 /// All writers of a session.
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
-    writers: HashMap<WriterId, watch::Sender<InputView>>,
+    writers: HashMap<WriterId, Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    view: watch::Sender<InputView>,
+    lost: Lost,
+}
+
+/// Whether something of a writer's input was not taken, so that it has to send it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    Nothing,
+    /// It was told to.
+    Told,
+    /// It is to be told once the process has read more: it ran ahead of its window.
+    ToBeTold,
+}
+
+impl Writer {
+    fn new() -> Self {
+        Self { view: watch::Sender::new(InputView::default()), lost: Lost::Nothing }
+    }
+
+    fn tell(&mut self) {
+        self.lost = Lost::Told;
+        self.view.send_modify(|view| view.resend = view.resend.wrapping_add(1));
+    }
 }
 
 impl Inputs {
@@ -30,56 +57,68 @@ impl Inputs {
     pub(super) fn join(&mut self, writer: WriterId) -> watch::Receiver<InputView> {
         if self.writers.len() >= MAX_WRITERS {
             // Tabs that are gone; the agent still knows how far they came.
-            self.writers.retain(|_, view| view.receiver_count() > 0);
+            self.writers.retain(|_, writer| writer.view.receiver_count() > 0);
         }
-        self.writers.entry(writer).or_insert_with(|| watch::Sender::new(InputView::default())).subscribe()
+        self.writers.entry(writer).or_insert_with(Writer::new).view.subscribe()
     }
 
-    /// What of a viewer's input is new and in order, and so is to be forwarded. The rest is a leftover of a reconnect: known
-    /// already, or about to be sent again.
-    pub(super) fn accept(&mut self, writer: WriterId, offset: u64, mut bytes: Bytes) -> Option<Input> {
-        let view = self.writers.get(&writer)?;
-        let expected = view.borrow().expected;
-        let known = usize::try_from(expected.checked_sub(offset)?).ok()?;
+    /// What of a viewer's input is new and in order, and so is to be forwarded. Other input is a leftover of a reconnect:
+    /// known already, or behind something that was lost and has to be sent again.
+    pub(super) fn accept(&mut self, id: WriterId, offset: u64, mut bytes: Bytes) -> Option<Input> {
+        let writer = self.writers.get_mut(&id)?;
+        let InputView { applied, expected, .. } = *writer.view.borrow();
+        let Some(known) = expected.checked_sub(offset) else {
+            if writer.lost == Lost::Nothing {
+                writer.tell();
+            }
+            return None;
+        };
+        let known = usize::try_from(known).ok()?;
         if known >= bytes.len() {
             return None;
         }
         let bytes = bytes.split_off(known);
-        let ahead = expected + bytes.len() as u64 - view.borrow().applied;
-        if ahead > INPUT_WINDOW_BYTES {
-            // Nobody who keeps to the protocol gets here; nothing is held for who does not.
+        let end = expected + bytes.len() as u64;
+        if end > applied + INPUT_WINDOW_BYTES {
+            writer.lost = Lost::ToBeTold;
             return None;
         }
-        view.send_if_modified(|view| {
-            view.expected += bytes.len() as u64;
+        writer.lost = Lost::Nothing;
+        writer.view.send_if_modified(|view| {
+            view.expected = end;
             false
         });
-        Some(Input { writer, offset: expected, bytes })
+        Some(Input { writer: id, offset: expected, bytes })
     }
 
     /// The process has read input.
     pub(super) fn handle_applied(&mut self, applied: InputApplied) {
-        if let Some(view) = self.writers.get(&applied.writer) {
-            view.send_if_modified(|view| {
-                let news = applied.offset > view.applied;
-                view.applied = view.applied.max(applied.offset);
-                view.expected = view.expected.max(applied.offset);
-                news
-            });
+        let Some(writer) = self.writers.get_mut(&applied.writer) else {
+            return;
+        };
+        writer.view.send_if_modified(|view| {
+            let news = applied.offset > view.applied;
+            view.applied = view.applied.max(applied.offset);
+            view.expected = view.expected.max(applied.offset);
+            news
+        });
+        if writer.lost == Lost::ToBeTold {
+            writer.tell();
         }
     }
 
     /// A new link: the agent expects each writer's input from where it says, or from the start.
     pub(super) fn handle_attached(&mut self, accepted: &[InputApplied]) {
         for at in accepted {
-            self.writers.entry(at.writer).or_insert_with(|| watch::Sender::new(InputView::default()));
+            self.writers.entry(at.writer).or_insert_with(Writer::new);
         }
-        for (writer, view) in &self.writers {
-            let expected = accepted.iter().find(|at| at.writer == *writer).map_or(0, |at| at.offset);
-            view.send_modify(|view| {
+        for (id, writer) in &mut self.writers {
+            let expected = accepted.iter().find(|at| at.writer == *id).map_or(0, |at| at.offset);
+            writer.view.send_if_modified(|view| {
                 view.expected = expected;
-                view.resend = view.resend.wrapping_add(1);
+                false
             });
+            writer.tell();
         }
     }
 }
@@ -115,13 +154,27 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_is_told_once_and_again_after_it_was_mended() {
+        let mut inputs = Inputs::default();
+        let view = inputs.join(W);
+        assert_eq!(inputs.accept(W, 1, Bytes::from_static(b"b")), None);
+        assert_eq!(inputs.accept(W, 2, Bytes::from_static(b"c")), None);
+        assert_eq!(view.borrow().resend, 1);
+        inputs.accept(W, 0, Bytes::from_static(b"abc")).expect("mended");
+        assert_eq!(inputs.accept(W, 9, Bytes::from_static(b"x")), None);
+        assert_eq!(view.borrow().resend, 2);
+    }
+
+    #[test]
     fn nothing_is_held_for_a_writer_that_ignores_its_window() {
         let mut inputs = Inputs::default();
-        let _view = inputs.join(W);
+        let view = inputs.join(W);
         let window = usize::try_from(INPUT_WINDOW_BYTES).expect("fits");
         assert!(inputs.accept(W, 0, Bytes::from(vec![0; window])).is_some());
         assert_eq!(inputs.accept(W, INPUT_WINDOW_BYTES, Bytes::from_static(b"x")), None);
+        assert_eq!(view.borrow().resend, 0, "there is no room for it yet");
         inputs.handle_applied(InputApplied { writer: W, offset: 1 });
+        assert_eq!(view.borrow().resend, 1);
         assert!(inputs.accept(W, INPUT_WINDOW_BYTES, Bytes::from_static(b"x")).is_some());
     }
 

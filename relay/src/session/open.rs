@@ -84,7 +84,7 @@ impl Sessions {
             target: new.target.clone(),
             program: new.program.clone(),
             size: request.size,
-            credit: flow.grant_anew(),
+            credit: flow.grant_anew(0),
             grace: shared.settings.grace,
             after_exit: shared.settings.after_exit,
         };

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::flow::{Flow, UNLIMITED, UNWATCHED_AFTER};
+use super::flow::{Flow, UNLIMITED};
 use super::inputs::Inputs;
 use super::link::{self, Fault, HalfOpen, Link, News};
 use super::sessions::Shared;
@@ -84,6 +84,7 @@ enum Wake {
     LinkLost,
     Durable,
     RecordingFailed,
+    Written,
     Time,
 }
 
@@ -173,11 +174,14 @@ impl Owner {
     /// Cancel safe: every branch is.
     async fn wake(&mut self) -> Wake {
         let deadline = self.deadline();
+        let unwatched = !self.flow.is_watched();
         tokio::select! {
             command = self.commands.recv() => Wake::Command(command),
             wake = on_path(&mut self.path) => wake,
             Ok(()) = self.durable.changed() => Wake::Durable,
             Ok(()) = self.failure.changed() => Wake::RecordingFailed,
+            // A viewer says by itself what it has rendered.
+            Ok(()) = self.written.changed(), if unwatched => Wake::Written,
             () = until(deadline) => Wake::Time,
         }
     }
@@ -192,7 +196,8 @@ impl Owner {
             Wake::News(News::Closed { recorded, fault }) => return self.handle_closed(recorded, fault),
             Wake::Attached(Ok((attached, half))) => self.handle_attached(&attached, half),
             Wake::Attached(Err(refusal)) => return self.handle_not_attached(&refusal).await,
-            Wake::Flushed(Ok(())) => {}
+            // More credit is worth a thought, which comes before every wait.
+            Wake::Flushed(Ok(())) | Wake::Written => {}
             // The reading half sees the same end and tells how far it came.
             Wake::Flushed(Err(_)) => self.drop_pending(),
             Wake::Durable => {
@@ -296,7 +301,8 @@ impl Owner {
             return;
         };
         let (done, answer) = oneshot::channel();
-        let attach = Attach { session: self.session, have_offset: self.recorded, credit: self.flow.grant_anew() };
+        let attach =
+            Attach { session: self.session, have_offset: self.recorded, credit: self.flow.grant_anew(self.recorded) };
         self.shared.tracker.spawn(async move {
             // An error means that the owner is gone.
             let _over = done.send(link::attach(&agent, attach).await);
@@ -384,9 +390,6 @@ impl Owner {
             }
             Life::Closing { .. } | Life::Live => {}
         }
-        if self.unwatched_since.is_some_and(|since| now >= since + UNWATCHED_AFTER) {
-            self.flow.give_up_viewers();
-        }
         if let Path::Waiting { since, again } = &mut self.path {
             if now >= *since + self.shared.settings.grace {
                 return Next::Finish(self.end_without_agent(self.cause_or(EndCause::AgentLost), Cleanup::Unconfirmed));
@@ -409,18 +412,17 @@ impl Owner {
             Life::Closing { deadline, .. } => Some(deadline),
             Life::Live => self.unwatched_since.map(|since| since + self.shared.settings.grace),
         };
-        let unwatched =
-            self.unwatched_since.map(|since| since + UNWATCHED_AFTER).filter(|_| self.flow.expects_viewers());
         let waiting = match self.path {
             Path::Waiting { since, again } => Some(again.unwrap_or(since + self.shared.settings.grace)),
             Path::Linked(_) | Path::Attaching(_) => None,
         };
-        closing.into_iter().chain(unwatched).chain(waiting).chain(self.size.deadline()).min()
+        closing.into_iter().chain(waiting).chain(self.size.deadline()).min()
     }
 
     fn grant(&mut self) {
+        let end = *self.written.borrow_and_update();
         if let (Path::Linked(_), Life::Live) = (&self.path, &self.life)
-            && let Some(limit) = self.flow.grant()
+            && let Some(limit) = self.flow.grant(end)
         {
             self.tell(&ToAgent::Credit(limit));
         }

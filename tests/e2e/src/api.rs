@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::target::{ContainerName, PodTarget};
 use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
@@ -94,11 +94,13 @@ impl Api {
     }
 
     /// The same browser after its cookie was deleted.
+    #[must_use]
     pub fn without_cookie(&self) -> Self {
         Self { cookie: String::new(), ..self.clone() }
     }
 
     /// The same requests, sent by a page of another site.
+    #[must_use]
     pub fn from_origin(&self, origin: &str) -> Self {
         Self { origin: origin.to_owned(), ..self.clone() }
     }
@@ -114,7 +116,7 @@ impl Api {
             "cluster": cluster,
             "namespace": target.namespace.as_str(),
             "pod": target.pod.as_str(),
-            "container": target.container.as_ref().map(|name| name.as_str()),
+            "container": target.container.as_ref().map(ContainerName::as_str),
             "command": command,
             "columns": 80,
             "rows": 24,

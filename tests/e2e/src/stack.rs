@@ -143,7 +143,7 @@ impl Stack {
     }
 
     /// Starts the agent again with its identity.
-    pub async fn restart_agent(&mut self) -> anyhow::Result<()> {
+    pub fn restart_agent(&mut self) -> anyhow::Result<()> {
         self.agent = start_agent(&self.folder, &self.cluster, &self.pin, None, &self.options)?;
         Ok(())
     }

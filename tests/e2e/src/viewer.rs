@@ -21,7 +21,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::api::{Api, ApiProblem, OpenedSession};
 
 /// How long anything may take that a test waits for.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Input in one frame, in bytes.
 const INPUT_FRAME_BYTES: usize = 16 * 1024;
@@ -31,6 +31,9 @@ const INPUT_WINDOW_BYTES: u64 = 256 * 1024;
 
 /// A slow viewer renders a piece this often.
 const RENDER_STEP: Duration = Duration::from_millis(20);
+
+/// Such steps in a second.
+const RENDER_STEPS: u64 = 50;
 
 /// Between two attempts to come back.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -183,9 +186,8 @@ impl Viewer {
 
     /// Waits until something was seen.
     pub async fn wait(&mut self, what: &str, until: impl FnMut(&Seen) -> bool) -> anyhow::Result<Seen> {
-        match timeout(PATIENCE, self.seen.wait_for(until)).await {
-            Ok(Ok(seen)) => return Ok(seen.clone()),
-            Ok(Err(_)) | Err(_) => {}
+        if let Ok(Ok(seen)) = timeout(PATIENCE, self.seen.wait_for(until)).await {
+            return Ok(seen.clone());
         }
         let seen = self.seen();
         let text = seen.text();
@@ -341,7 +343,7 @@ impl Client {
                 },
                 _ = step.tick(), if self.rendered < self.have => {
                     if let Rendering::BytesPerSecond(rate) = self.rendering {
-                        let further = rate * RENDER_STEP.as_millis() as u64 / 1_000;
+                        let further = rate / RENDER_STEPS;
                         self.render(self.have.min(self.rendered + further), &mut socket).await?;
                     }
                 }
@@ -370,9 +372,10 @@ impl Client {
 
     async fn send_input(&mut self, socket: &mut Socket) -> anyhow::Result<()> {
         let end = self.applied + self.unapplied.len() as u64;
-        while self.sent < end && self.sent < self.applied + INPUT_WINDOW_BYTES {
+        let end = end.min(self.applied + INPUT_WINDOW_BYTES);
+        while self.sent < end {
             let from = usize::try_from(self.sent - self.applied)?;
-            let to = self.unapplied.len().min(from + INPUT_FRAME_BYTES);
+            let to = usize::try_from(end - self.applied)?.min(from + INPUT_FRAME_BYTES);
             socket.feed(frame(0x01, self.sent, &self.unapplied[from..to])).await?;
             self.sent += (to - from) as u64;
         }

@@ -160,7 +160,7 @@ async fn restarts_of_relay_and_agent_are_told_and_leave_no_orphan() -> anyhow::R
     println!("an agent's death is told after {:?}", killed.elapsed());
     assert!(killed.elapsed() <= TOLD, "{:?}", killed.elapsed());
     assert_eq!(stack.cluster.processes(&tools, "sleep 741").await?.len(), 3, "Kubernetes lets the orphans live");
-    stack.restart_agent().await?;
+    stack.restart_agent()?;
     let ended = viewer.ended().await?;
     assert_eq!((&ended["cause"], &ended["cleanup"]), (&json!("agent_restarted"), &json!("confirmed")));
     stack.cluster.wait_until_gone(&tools, "sleep 741", GONE).await?;

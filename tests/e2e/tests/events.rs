@@ -118,7 +118,7 @@ async fn a_stream_ends_when_its_agent_dies_and_another_agent_serves_again() -> a
     events.end().await?;
     let problem = request(&stack, "namespaces/watch").await?;
     ensure!(matches!(problem.status().as_u16(), 503 | 504), "{}", problem.status());
-    stack.restart_agent().await?;
+    stack.restart_agent()?;
     stack.wait_until_online().await?;
     Events::open(&stack, "namespaces/watch").await?.until(|name, _| name == "synced").await?;
     Ok(())

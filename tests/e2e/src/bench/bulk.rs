@@ -15,7 +15,7 @@ const ROUNDS: usize = 6;
 const BYTES: usize = 100_000_000;
 
 /// A transfer that takes longer hangs.
-const HANGS: Duration = Duration::from_secs(120);
+const HANGS: Duration = Duration::from_mins(2);
 
 /// The share of the direct rate that the line must reach, or this rate, whichever is lower.
 const GOAL_SHARE: f64 = 0.8;

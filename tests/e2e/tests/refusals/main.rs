@@ -136,7 +136,7 @@ async fn viewers_that_may_not_attach_or_make_no_sense_are_told_and_nobody_else_i
     for ticket in ["nonsense", &unknown, &foreign, &mine.ticket] {
         let first = attach(ticket, 1, None);
         if ticket == mine.ticket {
-            let mut socket = send(api, session, &[first.clone()]).await?;
+            let mut socket = send(api, session, std::slice::from_ref(&first)).await?;
             let answer = timeout(PATIENCE, socket.next()).await?.context("an answer")??;
             assert!(answer.to_text()?.contains("attached"), "{answer:?}");
         }
