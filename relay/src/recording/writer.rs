@@ -22,6 +22,9 @@ use crate::clock::UnixMillis;
 /// Jobs of all sessions that may wait for the writer.
 const QUEUED_JOBS: usize = 1024;
 
+/// Jobs that the writer takes from the queue at once. In a flood, neighbours of one session become one write.
+const BATCH_JOBS: usize = 32;
+
 /// How long written output may stay without a sync.
 const SYNC_AFTER: Duration = Duration::from_millis(100);
 
@@ -32,6 +35,13 @@ const SYNC_AT_BYTES: u64 = 512 * 1024;
 pub(super) enum Job {
     Output { recording: Arc<Shared>, bytes: Bytes, at: UnixMillis },
     Resize { recording: Arc<Shared>, size: TerminalSize, at: UnixMillis },
+}
+
+impl Job {
+    /// Whether it is output of this recording.
+    fn follows(&self, output_of: &Arc<Shared>) -> bool {
+        matches!(self, Self::Output { recording, .. } if Arc::ptr_eq(recording, output_of))
+    }
 }
 
 impl std::fmt::Debug for Job {
@@ -121,33 +131,48 @@ impl Recorder {
 }
 
 fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::Sender<SyncRequest>) {
-    while let Some(job) = queue.blocking_recv() {
-        match job {
-            Job::Output { recording, bytes, at } => write_output(&recording, bytes, at, sync),
-            Job::Resize { recording, size, at } => {
-                let offset = *recording.written.borrow();
-                let entry = Entry { event: Event::Resize(size), at, offset };
-                let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).mark(entry);
-                note_failure(&recording, result);
+    let mut batch = Vec::with_capacity(BATCH_JOBS);
+    while queue.blocking_recv_many(&mut batch, BATCH_JOBS) > 0 {
+        let mut jobs = batch.drain(..).peekable();
+        while let Some(job) = jobs.next() {
+            match job {
+                Job::Output { recording, bytes, mut at } => {
+                    let mut pieces = vec![bytes];
+                    while let Some(Job::Output { bytes, at: later, .. }) = jobs.next_if(|job| job.follows(&recording)) {
+                        pieces.push(bytes);
+                        at = later;
+                    }
+                    write_output(&recording, pieces, at, sync);
+                }
+                Job::Resize { recording, size, at } => {
+                    let offset = *recording.written.borrow();
+                    let entry = Entry { event: Event::Resize(size), at, offset };
+                    let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).mark(entry);
+                    note_failure(&recording, result);
+                }
             }
         }
     }
 }
 
-fn write_output(recording: &Arc<Shared>, bytes: Bytes, at: UnixMillis, sync: &std_mpsc::Sender<SyncRequest>) {
-    let length = bytes.len();
+/// Writes output that arrived in several pieces, as one.
+fn write_output(recording: &Arc<Shared>, pieces: Vec<Bytes>, at: UnixMillis, sync: &std_mpsc::Sender<SyncRequest>) {
     if recording.failure.borrow().is_some() {
         return;
     }
-    let offset = *recording.written.borrow() + length as u64;
+    let room = pieces.iter().map(|piece| piece.len().min(IN_FLIGHT_BYTES)).sum();
+    let offset = *recording.written.borrow() + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
     let entry = Entry { event: Event::Output, at, offset };
-    let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).append(&bytes, entry);
+    let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).append(&pieces, entry);
     if !note_failure(recording, result) {
         return;
     }
-    recording.tail.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    {
+        let mut tail = recording.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces.into_iter().for_each(|piece| tail.push(piece));
+    }
     recording.written.send_replace(offset);
-    recording.room.add_permits(length.min(IN_FLIGHT_BYTES));
+    recording.room.add_permits(room);
     let unsynced = offset - *recording.durable.borrow();
     // The syncer lives as long as this thread.
     if recording.sync.ask(SOON) {
