@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -101,14 +102,21 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// The join token, from wherever it was given.
+    /// The join token, from wherever it was given. A file that does not exist holds none: once the agent has enrolled, its
+    /// token may be removed.
     ///
     /// Blocking: file I/O.
     pub fn join_token(&self) -> anyhow::Result<Option<SecretString>> {
         let text = match (&self.join_token, &self.join_token_file) {
             (Some(token), _) => token.expose_secret().to_owned(),
-            (None, Some(path)) => fs::read_to_string(path)
-                .with_context(|| format!("the join token file {} could not be read", path.display()))?,
+            (None, Some(path)) => match fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("the join token file {} could not be read", path.display()));
+                }
+            },
             (None, None) => return Ok(None),
         };
         let token = text.trim();
@@ -233,6 +241,26 @@ mod tests {
                 assert!(arg.get_help().is_some(), "{variable}");
             }
         }
+    }
+
+    #[test]
+    fn a_join_token_comes_from_its_file_which_may_be_gone() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let file = folder.path().join("token");
+        let token = || {
+            let path = file.to_str().expect("is text");
+            let line = ["podlatch-agent", "run", "--relay=r:1", "--join-token-file", path];
+            let pin = format!("--ca-pin=sha256:{}", "0".repeat(64));
+            match Cli::try_parse_from(line.into_iter().chain([pin.as_str()])).expect("is a command line").command {
+                Command::Run(args) => args.join_token().expect("reads").map(|token| token.expose_secret().to_owned()),
+                Command::Doctor(_) => unreachable!("asked for run"),
+            }
+        };
+        assert_eq!(token(), None);
+        fs::write(&file, "plj_x\n").expect("writes");
+        assert_eq!(token().as_deref(), Some("plj_x"));
+        fs::write(&file, "\n").expect("writes");
+        assert_eq!(token(), None);
     }
 
     #[test]

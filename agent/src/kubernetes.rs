@@ -19,6 +19,17 @@ const VERSION: Duration = Duration::from_secs(5);
 /// A client from a kubeconfig, or from the cluster around this process, or from the default kubeconfig. Connects to nothing
 /// yet. Cancel safe.
 pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
+    Client::try_from(config(kubeconfig).await?).context(UNUSABLE)
+}
+
+/// The same, for execs. Cancel safe.
+pub async fn exec_client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
+    podlatch_podexec::client::for_execs(config(kubeconfig).await?).context(UNUSABLE)
+}
+
+const UNUSABLE: &str = "no client for Kubernetes could be made of its settings";
+
+async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
     let mut config = match kubeconfig {
         Some(path) => {
             let parsed = Kubeconfig::read_from(path)
@@ -32,7 +43,7 @@ pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
             .context("there is no cluster around this process and no kubeconfig; give one with --kubeconfig")?,
     };
     config.headers.push((USER_AGENT, AGENT));
-    Client::try_from(config).context("no client for Kubernetes could be made of its settings")
+    Ok(config)
 }
 
 /// The cluster's version, or nothing where it does not answer. Cancel safe.

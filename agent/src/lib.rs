@@ -62,7 +62,6 @@ pub async fn run(args: RunArgs, lifecycle: Lifecycle) -> anyhow::Result<()> {
 }
 
 /// One line on standard output: where the probes are.
-#[expect(clippy::print_stdout, reason = "the address is for whoever started the process, logs go to standard error")]
 fn announce_health(health: &Health) -> anyhow::Result<()> {
     println!("health http://{}", health.address()?);
     Ok(())
@@ -93,8 +92,10 @@ impl Agent {
             Enrolment { relay: args.common.relay.clone(), pin: args.common.ca_pin, token: args.join_token()? };
         let guard = args.common.guard();
         let max_sessions = usize::try_from(args.max_sessions).unwrap_or(usize::MAX);
-        let sessions = Sessions::new(client.clone(), guard.clone(), max_sessions, TaskTracker::new());
-        let services = Services { sessions, inventory: Inventory::new(client.clone(), guard) };
+        let inventory = Inventory::new(client.clone(), guard.clone());
+        let exec_client = kubernetes::exec_client(args.common.kubeconfig.as_deref()).await?;
+        let sessions = Sessions::new(exec_client, inventory.clone(), guard, max_sessions, TaskTracker::new());
+        let services = Services { sessions, inventory };
         let store = identity_store(&args.common.identity, &client);
         Ok(Self { client, store, enrolment, services, status })
     }

@@ -20,7 +20,6 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a command line tool is for its user")]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("podlatch-agent: {error:#}");
     ExitCode::FAILURE

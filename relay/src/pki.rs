@@ -4,9 +4,10 @@
 //! What a certificate says about an agent is written here, from ids that the store gave; from the agent's request comes the
 //! public key alone.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+mod files;
+
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,6 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKeyData, SanType, SubjectPublicKeyInfo,
 };
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -28,6 +28,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
+use self::files::{file_error, load_or_create_certificate, load_or_create_key};
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::agent::PublicKeySha256;
 
@@ -347,31 +348,6 @@ fn verified_key(request: &[u8]) -> Result<SubjectPublicKeyInfo, IssueError> {
     Ok(key)
 }
 
-fn load_or_create_key(path: &Path) -> Result<KeyPair, PkiError> {
-    if !path.exists() {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        create_once(path, key.serialize_pem().as_bytes())?;
-    }
-    let metadata = fs::metadata(path).map_err(file_error(path, "read"))?;
-    if metadata.permissions().mode() & 0o007 != 0 {
-        return Err(PkiError::KeyIsPublic(path.to_owned()));
-    }
-    let text = fs::read_to_string(path).map_err(file_error(path, "read"))?;
-    KeyPair::from_pem(&text).map_err(|_| PkiError::Content { path: path.to_owned(), what: "private key" })
-}
-
-fn load_or_create_certificate(
-    path: &Path,
-    key: &KeyPair,
-    now: UnixMillis,
-) -> Result<CertificateDer<'static>, PkiError> {
-    if !path.exists() {
-        create_once(path, ca_certificate(key, now)?.pem().as_bytes())?;
-    }
-    let text = fs::read(path).map_err(file_error(path, "read"))?;
-    CertificateDer::from_pem_slice(&text).map_err(|_| PkiError::Content { path: path.to_owned(), what: "certificate" })
-}
-
 fn ca_certificate(key: &KeyPair, now: UnixMillis) -> Result<rcgen::Certificate, rcgen::Error> {
     let mut params = CertificateParams::default();
     params.not_before = date(UnixMillis::new(now.get() - millis(Lifetimes::default().backdate)));
@@ -380,31 +356,6 @@ fn ca_certificate(key: &KeyPair, now: UnixMillis) -> Result<rcgen::Certificate, 
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     params.self_signed(key)
-}
-
-/// Writes a file that only its owner may read, whole or not at all. Where it exists already, the existing one stays.
-fn create_once(path: &Path, content: &[u8]) -> Result<(), PkiError> {
-    let draft = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
-    let written = write_private(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    });
-    let removed = fs::remove_file(&draft);
-    written.and(removed).and_then(|()| sync_folder(path)).map_err(file_error(path, "written"))
-}
-
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
-}
-
-fn file_error(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> PkiError {
-    move |source| PkiError::File { path: path.to_owned(), action, source }
 }
 
 fn name(common_name: String) -> DistinguishedName {
@@ -427,6 +378,8 @@ fn millis(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use rcgen::PKCS_ECDSA_P384_SHA384;
 
     use super::*;

@@ -10,18 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Client;
-use podlatch_podexec::holder::{self, HolderHandle};
+use podlatch_podexec::holder::{self, HolderHandle, Started};
 use podlatch_podexec::reap::{self, Remains};
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::SessionId;
 use podlatch_protocol::limits::MAX_COMMAND_WORDS;
 use podlatch_protocol::request::{Attach, Open, Program, Reap, ReapReply};
 use podlatch_protocol::session::{Cleanup, ToRelay};
+use podlatch_protocol::target::PodTarget;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::guard::Guard;
+use crate::inventory::Inventory;
 
 /// What the relay asks of a session in the first frame of a stream.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ pub struct Sessions {
 
 struct Shared {
     client: Client,
+    inventory: Inventory,
     guard: Guard,
     max_sessions: usize,
     tracker: TaskTracker,
@@ -60,9 +63,10 @@ enum Held {
 
 impl Sessions {
     /// An empty table. `tracker` gets every task that is spawned here.
-    pub fn new(client: Client, guard: Guard, max_sessions: usize, tracker: TaskTracker) -> Self {
+    pub fn new(client: Client, inventory: Inventory, guard: Guard, max_sessions: usize, tracker: TaskTracker) -> Self {
         let shared = Shared {
             client,
+            inventory,
             guard,
             max_sessions,
             tracker,
@@ -111,7 +115,7 @@ impl Sessions {
     }
 
     async fn open(&self, open: Open, send: quinn::SendStream, recv: quinn::RecvStream) {
-        let session = open.session;
+        let (session, target) = (open.session, open.target.clone());
         if let Err(refusal) = self.admit(&open) {
             return pump::refuse(send, refusal).await;
         }
@@ -119,12 +123,8 @@ impl Sessions {
         let (link, pump) = pump::start(send, recv, &self.shared.tracker);
         match holder::open(self.shared.client.clone(), open, link, self.shared.tracker.clone()).await {
             Ok(started) => {
-                self.table().insert(session, Held::Live(started.handle));
-                let sessions = self.clone();
-                self.shared.tracker.spawn(async move {
-                    started.task.await;
-                    sessions.forget(session);
-                });
+                self.table().insert(session, Held::Live(started.handle.clone()));
+                self.shared.tracker.spawn(self.clone().hold(session, target, started));
             }
             Err(refusal) => {
                 self.forget(session);
@@ -132,6 +132,21 @@ impl Sessions {
                 pump.refuse(refusal).await;
             }
         }
+    }
+
+    /// Runs a session's holder until it is forgotten. A pod that goes away is noticed here too: its streams do not always
+    /// end with it.
+    async fn hold(self, session: SessionId, target: PodTarget, started: Started) {
+        let pod_gone = async {
+            self.shared.inventory.pod_gone(target.namespace, target.pod, started.pod_uid).await;
+            started.handle.end(EndCause::PodGone).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = started.task => {}
+            () = pod_gone => {}
+        }
+        self.forget(session);
     }
 
     /// Takes a place in the table, or says why not.

@@ -9,6 +9,7 @@ pub mod context;
 pub mod cookie;
 pub mod extract;
 pub mod health;
+pub mod inventory;
 pub mod login_sessions;
 pub mod me;
 pub mod middleware;

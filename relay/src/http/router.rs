@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
-use super::{assets, clusters, health, login_sessions, me, middleware, sessions};
+use super::{assets, clusters, health, inventory, login_sessions, me, middleware, sessions};
 use crate::app::App;
 
 #[derive(OpenApi)]
@@ -66,6 +66,8 @@ fn api() -> OpenApiRouter<App> {
             // Clusters and what is in them
             .routes(routes!(clusters::list::get))
             .routes(routes!(clusters::get::get))
+            .routes(routes!(inventory::namespaces::get))
+            .routes(routes!(inventory::namespace::get))
             // Terminals
             .routes(routes!(sessions::create::post))
             .routes(routes!(sessions::list::get))
@@ -108,7 +110,7 @@ mod tests {
         let description = serde_json::to_value(super::description()).expect("JSON");
         for (path, methods) in description["paths"].as_object().expect("paths") {
             for method in methods.as_object().expect("methods").keys() {
-                let path = path.replace("{id}", "01890000-0000-7000-8000-000000000000");
+                let path = path.replace("{id}", "01890000-0000-7000-8000-000000000000").replace("{namespace}", "shop");
                 let response = relay.request(&method.to_uppercase(), &path).json(Value::Null).send().await;
                 let expected: &[u16] = if path == "/api/v1/login-sessions" { &[422] } else { &[401] };
                 assert!(expected.contains(&response.status), "{method} {path}: {}", response.status);

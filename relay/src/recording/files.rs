@@ -39,6 +39,12 @@ impl Files {
         Ok((files, length))
     }
 
+    /// These very files.
+    #[cfg(test)]
+    pub(super) fn from_files(output: File, timeline: File) -> Self {
+        Self { output, timeline }
+    }
+
     /// Appends output that came in pieces.
     pub(super) fn append(&mut self, pieces: &[Bytes], entry: Entry) -> io::Result<()> {
         let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();

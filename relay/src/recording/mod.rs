@@ -114,3 +114,95 @@ impl Recording {
         self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).release_below(offset);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis::new(1_700_000_000_000);
+
+    struct Folder {
+        recorder: Recorder,
+        session: SessionId,
+        folder: tempfile::TempDir,
+    }
+
+    fn begin() -> Folder {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recorder = Recorder::start(folder.path().to_owned()).expect("starts");
+        Folder { recorder, session: SessionId::new(1, &[1; 10]), folder }
+    }
+
+    async fn append(recording: &Recording, bytes: &'static [u8]) {
+        recording.append(Bytes::from_static(bytes), NOW).await.expect("appends");
+    }
+
+    async fn written(recording: &Recording, offset: u64) {
+        recording.written().wait_for(|written| *written >= offset).await.expect("is written");
+    }
+
+    #[tokio::test]
+    async fn output_is_written_then_durable_and_readable_from_memory_and_from_the_disk() {
+        let Folder { recorder, session, folder } = begin();
+        let recording = recorder.create(session).await.expect("begins");
+        append(&recording, b"hello ").await;
+        append(&recording, b"world").await;
+        written(&recording, 11).await;
+        assert_eq!(&recording.read(6, 99).await.expect("reads")[..], b"world");
+        recording.durable().wait_for(|durable| *durable == 11).await.expect("is synced");
+        recording.release_below(11);
+        assert_eq!(&recording.read(3, 99).await.expect("reads")[..], b"lo world");
+        let raw = std::fs::read(folder.path().join(session.to_string()).join("output")).expect("a file");
+        assert_eq!(raw, b"hello world");
+    }
+
+    #[tokio::test]
+    async fn a_recording_goes_on_where_a_killed_relay_left_it() {
+        let Folder { recorder, session, folder } = begin();
+        let recording = recorder.create(session).await.expect("begins");
+        append(&recording, b"before").await;
+        recording.resize(TerminalSize::clamped(40, 10), NOW).await.expect("notes it");
+        append(&recording, b"!").await;
+        written(&recording, 7).await;
+        // What a kill in the middle of a write leaves.
+        let timeline = folder.path().join(session.to_string()).join("timeline");
+        OpenOptions::new().append(true).open(&timeline).expect("opens").write_all(b"torn").expect("writes");
+
+        let again = Recorder::start(folder.path().to_owned()).expect("starts");
+        let recording = again.resume(session).await.expect("resumes");
+        assert_eq!(*recording.written().borrow(), 7);
+        recording.durable().wait_for(|durable| *durable == 7).await.expect("is synced without new output");
+        append(&recording, b" after").await;
+        written(&recording, 13).await;
+        let snapshot = recording.snapshot().await.expect("draws");
+        assert_eq!(snapshot.offset, 13);
+        assert!(String::from_utf8_lossy(&snapshot.bytes).contains("before! after"));
+        assert_eq!(timeline.metadata().expect("exists").len() % timeline::ENTRY_BYTES as u64, 0);
+    }
+
+    #[tokio::test]
+    async fn one_session_has_one_recording() {
+        let Folder { recorder, session, folder: _folder } = begin();
+        recorder.create(session).await.expect("begins");
+        assert!(matches!(recorder.create(session).await, Err(RecordingError::Io { .. })));
+        let unknown = recorder.resume(SessionId::new(2, &[2; 10])).await;
+        assert!(matches!(unknown, Err(RecordingError::Io { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_never_readable_and_ends_the_appending() {
+        let Folder { recorder, session, folder: _folder } = begin();
+        let recording = recorder.create(session).await.expect("begins");
+        append(&recording, b"kept").await;
+        written(&recording, 4).await;
+        let full = || OpenOptions::new().append(true).open("/dev/full").expect("a device that is always full");
+        *recording.shared.files.lock().expect("no holder panics") = Files::from_files(full(), full());
+        append(&recording, b"lost").await;
+        recording.failure().wait_for(Option::is_some).await.expect("is noticed");
+        assert_eq!(*recording.written().borrow(), 4);
+        assert!(recording.append(Bytes::from_static(b"more"), NOW).await.is_err());
+    }
+}

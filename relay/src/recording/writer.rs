@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
@@ -22,6 +22,9 @@ use crate::clock::UnixMillis;
 /// Jobs of all sessions that may wait for the writer.
 const QUEUED_JOBS: usize = 1024;
 
+/// Requests of all sessions that may wait for the syncer; each session has two at most.
+const QUEUED_SYNCS: usize = 16 * 1024;
+
 /// Jobs that the writer takes from the queue at once. In a flood, neighbours of one session become one write.
 const BATCH_JOBS: usize = 32;
 
@@ -33,8 +36,20 @@ const SYNC_AT_BYTES: u64 = 512 * 1024;
 
 /// What the writer has to do.
 pub(super) enum Job {
-    Output { recording: Arc<Shared>, bytes: Bytes, at: UnixMillis },
-    Resize { recording: Arc<Shared>, size: TerminalSize, at: UnixMillis },
+    Output {
+        recording: Arc<Shared>,
+        bytes: Bytes,
+        at: UnixMillis,
+    },
+    Resize {
+        recording: Arc<Shared>,
+        size: TerminalSize,
+        at: UnixMillis,
+    },
+    /// What an earlier life of the relay wrote may not be durable.
+    Sync {
+        recording: Arc<Shared>,
+    },
 }
 
 impl Job {
@@ -50,6 +65,7 @@ impl std::fmt::Debug for Job {
         f.write_str(match self {
             Self::Output { .. } => "Job::Output",
             Self::Resize { .. } => "Job::Resize",
+            Self::Sync { .. } => "Job::Sync",
         })
     }
 }
@@ -88,7 +104,7 @@ impl Recorder {
     /// Starts the threads. Recordings are kept in `folder`, which must exist.
     pub fn start(folder: PathBuf) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUED_JOBS);
-        let (sync, sync_queue) = std_mpsc::channel();
+        let (sync, sync_queue) = std_mpsc::sync_channel(QUEUED_SYNCS);
         std::thread::Builder::new().name("recording-writer".into()).spawn(move || write_all(queue, &sync))?;
         std::thread::Builder::new().name("recording-syncer".into()).spawn(move || sync_all(&sync_queue))?;
         Ok(Self { folder: Arc::new(folder), jobs })
@@ -101,13 +117,15 @@ impl Recorder {
 
     /// Continues a session's recording where it ends. Cancel safe.
     pub async fn resume(&self, session: SessionId) -> Result<Recording, RecordingError> {
-        self.open(session, |folder| Files::resume(folder)).await
+        let recording = self.open(session, Files::resume).await?;
+        recording.send(Job::Sync { recording: Arc::clone(&recording.shared) }).await?;
+        Ok(recording)
     }
 
     async fn open(
         &self,
         session: SessionId,
-        open: impl FnOnce(&std::path::Path) -> io::Result<(Files, u64)> + Send + 'static,
+        open: impl FnOnce(&Path) -> io::Result<(Files, u64)> + Send + 'static,
     ) -> Result<Recording, RecordingError> {
         let folder = self.folder.join(session.to_string());
         let path = folder.clone();
@@ -130,7 +148,7 @@ impl Recorder {
     }
 }
 
-fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::Sender<SyncRequest>) {
+fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncRequest>) {
     let mut batch = Vec::with_capacity(BATCH_JOBS);
     while queue.blocking_recv_many(&mut batch, BATCH_JOBS) > 0 {
         let mut jobs = batch.drain(..).peekable();
@@ -150,13 +168,14 @@ fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::Sender<SyncRequest
                     let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).mark(entry);
                     note_failure(&recording, result);
                 }
+                Job::Sync { recording } => ask_for_sync(&recording, sync),
             }
         }
     }
 }
 
 /// Writes output that arrived in several pieces, as one.
-fn write_output(recording: &Arc<Shared>, pieces: Vec<Bytes>, at: UnixMillis, sync: &std_mpsc::Sender<SyncRequest>) {
+fn write_output(recording: &Arc<Shared>, pieces: Vec<Bytes>, at: UnixMillis, sync: &std_mpsc::SyncSender<SyncRequest>) {
     if recording.failure.borrow().is_some() {
         return;
     }
@@ -174,12 +193,22 @@ fn write_output(recording: &Arc<Shared>, pieces: Vec<Bytes>, at: UnixMillis, syn
     recording.written.send_replace(offset);
     recording.room.add_permits(room);
     let unsynced = offset - *recording.durable.borrow();
-    // The syncer lives as long as this thread.
-    if recording.sync.ask(SOON) {
-        let _gone = sync.send(SyncRequest::Soon(Arc::clone(recording)));
-    }
+    ask_for_sync(recording, sync);
     if unsynced >= SYNC_AT_BYTES && recording.sync.ask(NOW) {
-        let _gone = sync.send(SyncRequest::Now(Arc::clone(recording)));
+        request_sync(recording, SyncRequest::Now(Arc::clone(recording)), sync);
+    }
+}
+
+fn ask_for_sync(recording: &Arc<Shared>, sync: &std_mpsc::SyncSender<SyncRequest>) {
+    if recording.sync.ask(SOON) {
+        request_sync(recording, SyncRequest::Soon(Arc::clone(recording)), sync);
+    }
+}
+
+/// Never waits for the syncer: where its queue is full, the next output asks again.
+fn request_sync(recording: &Shared, request: SyncRequest, sync: &std_mpsc::SyncSender<SyncRequest>) {
+    if sync.try_send(request).is_err() {
+        recording.sync.clear();
     }
 }
 
@@ -189,9 +218,9 @@ fn note_failure(recording: &Shared, result: io::Result<()>) -> bool {
         return true;
     };
     error!(session.id = %recording.session, %error, "a recording cannot be written; its session will be ended");
-    recording.failure.send_replace(Some(error.to_string().into()));
     // Whoever waits for room learns that there will be none.
     recording.room.close();
+    recording.failure.send_replace(Some(error.to_string().into()));
     false
 }
 
@@ -218,7 +247,9 @@ fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>) {
                 }
             }
             Err(std_mpsc::RecvTimeoutError::Disconnected) => {
-                due.into_values().for_each(|(_, recording)| sync_one(&recording));
+                for (_, recording) in due.into_values() {
+                    sync_one(&recording);
+                }
                 return;
             }
         }

@@ -59,15 +59,15 @@ impl Flow {
         self.rendered.values().min().copied()
     }
 
-    /// The limit for a new link.
-    pub(super) fn grant_anew(&mut self) -> u64 {
-        self.granted = self.limit();
+    /// The limit for a new link; `end` is where the output ends.
+    pub(super) fn grant_anew(&mut self, end: u64) -> u64 {
+        self.granted = self.limit(end);
         self.granted
     }
 
-    /// A higher limit, where there is one that is worth a message.
-    pub(super) fn grant(&mut self) -> Option<u64> {
-        let limit = self.limit();
+    /// A higher limit, where there is one that is worth a message; `end` is where the output ends.
+    pub(super) fn grant(&mut self, end: u64) -> Option<u64> {
+        let limit = self.limit(end);
         if limit < self.granted.saturating_add(STEP_BYTES) {
             return None;
         }
@@ -75,10 +75,12 @@ impl Flow {
         Some(limit)
     }
 
-    fn limit(&self) -> u64 {
+    /// Credit cannot be taken back, so a session that nobody looks at gets it in small pieces: when somebody comes back, a
+    /// Ctrl-C works as soon as ever.
+    fn limit(&self, end: u64) -> u64 {
         match self.rendered.values().max() {
             Some(rendered) => rendered + VIEWER_WINDOW_BYTES,
-            None => self.furthest + UNWATCHED_BYTES,
+            None => (self.furthest + UNWATCHED_BYTES).min(end + VIEWER_WINDOW_BYTES),
         }
     }
 }
@@ -95,9 +97,9 @@ mod tests {
         let mut flow = Flow::at(0);
         flow.join(A, 0);
         flow.join(B, 0);
-        assert_eq!(flow.grant_anew(), VIEWER_WINDOW_BYTES);
+        assert_eq!(flow.grant_anew(0), VIEWER_WINDOW_BYTES);
         flow.handle_rendered(A, STEP_BYTES, u64::MAX);
-        assert_eq!(flow.grant(), Some(STEP_BYTES + VIEWER_WINDOW_BYTES));
+        assert_eq!(flow.grant(0), Some(STEP_BYTES + VIEWER_WINDOW_BYTES));
         assert_eq!(flow.rendered_by_all(), Some(0));
     }
 
@@ -105,30 +107,33 @@ mod tests {
     fn small_steps_are_gathered() {
         let mut flow = Flow::at(0);
         flow.join(A, 0);
-        flow.grant_anew();
+        flow.grant_anew(0);
         flow.handle_rendered(A, STEP_BYTES - 1, u64::MAX);
-        assert_eq!(flow.grant(), None);
+        assert_eq!(flow.grant(0), None);
         flow.handle_rendered(A, STEP_BYTES, u64::MAX);
-        assert!(flow.grant().is_some());
+        assert!(flow.grant(0).is_some());
     }
 
     #[test]
     fn nobody_can_claim_to_have_seen_the_future() {
         let mut flow = Flow::at(0);
         flow.join(A, 0);
-        flow.grant_anew();
+        flow.grant_anew(0);
         flow.handle_rendered(A, u64::MAX, 10);
         assert_eq!(flow.rendered_by_all(), Some(10));
     }
 
     #[test]
-    fn unwatched_output_is_bounded() {
+    fn unwatched_output_is_bounded_and_allowed_in_small_pieces() {
         let mut flow = Flow::at(0);
         flow.join(A, 0);
-        flow.grant_anew();
+        flow.grant_anew(0);
         flow.handle_rendered(A, 1_000, 1_000);
         flow.leave(A);
-        assert_eq!(flow.grant(), Some(1_000 + UNWATCHED_BYTES));
-        assert_eq!(flow.grant(), None);
+        assert_eq!(flow.grant(1_000), None, "a window is granted already");
+        let later = 1_000 + VIEWER_WINDOW_BYTES;
+        assert_eq!(flow.grant(later), Some(later + VIEWER_WINDOW_BYTES));
+        assert_eq!(flow.grant(1 << 40), Some(1_000 + UNWATCHED_BYTES));
+        assert_eq!(flow.grant(1 << 41), None);
     }
 }

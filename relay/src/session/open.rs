@@ -2,7 +2,7 @@
 
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::SessionId;
-use podlatch_protocol::request::{Open, Program};
+use podlatch_protocol::request::{Open, Program, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -18,6 +18,7 @@ use crate::domain::organisation::ClientInfo;
 use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
 use crate::recording::RecordingError;
 use crate::store::StoreError;
+use crate::tunnel::AgentHandle;
 
 /// What a person asks for; that they may was decided before.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl Sessions {
             target: new.target.clone(),
             program: new.program.clone(),
             size: request.size,
-            credit: flow.grant_anew(),
+            credit: flow.grant_anew(0),
             grace: shared.settings.grace,
             after_exit: shared.settings.after_exit,
         };
@@ -91,6 +92,9 @@ impl Sessions {
             Ok(opened) => opened,
             Err(refusal) => {
                 info!(session.id = %new.id, reason = refusal.code.slug(), "a session was refused");
+                if matches!(refusal.code, RefusalCode::AgentTimeout | RefusalCode::AgentOffline) {
+                    self.reap_later(agent, &new);
+                }
                 self.store_failure(&new, EndCause::NotOpened, &refusal.to_string()).await;
                 return Err(refusal.into());
             }
@@ -102,6 +106,17 @@ impl Sessions {
         let stored = Session { state: SessionState::Live(opened), ..stored };
         self.spawn(&stored, recording, StartFrom::Open { half, agent, flow });
         Ok(stored)
+    }
+
+    /// An answer that did not come is not a refusal: the process may run all the same. If the agent cannot be reached now,
+    /// it is told when it connects again.
+    fn reap_later(&self, agent: AgentHandle, new: &NewSession) {
+        let reap = Reap { session: new.id, target: new.target.clone(), process: None };
+        let session = new.id;
+        self.shared.tracker.spawn(async move {
+            let cleanup = link::reap(&agent, reap).await;
+            info!(session.id = %session, ?cleanup, "had an agent end a session whose opening was given up");
+        });
     }
 
     async fn store_failure(&self, new: &NewSession, cause: EndCause, reason: &str) {

@@ -84,6 +84,7 @@ enum Wake {
     LinkLost,
     Durable,
     RecordingFailed,
+    Written,
     Time,
 }
 
@@ -173,11 +174,14 @@ impl Owner {
     /// Cancel safe: every branch is.
     async fn wake(&mut self) -> Wake {
         let deadline = self.deadline();
+        let unwatched = !self.flow.is_watched();
         tokio::select! {
             command = self.commands.recv() => Wake::Command(command),
             wake = on_path(&mut self.path) => wake,
             Ok(()) = self.durable.changed() => Wake::Durable,
             Ok(()) = self.failure.changed() => Wake::RecordingFailed,
+            // A viewer says by itself what it has rendered.
+            Ok(()) = self.written.changed(), if unwatched => Wake::Written,
             () = until(deadline) => Wake::Time,
         }
     }
@@ -192,7 +196,8 @@ impl Owner {
             Wake::News(News::Closed { recorded, fault }) => return self.handle_closed(recorded, fault),
             Wake::Attached(Ok((attached, half))) => self.handle_attached(&attached, half),
             Wake::Attached(Err(refusal)) => return self.handle_not_attached(&refusal).await,
-            Wake::Flushed(Ok(())) => {}
+            // More credit is worth a thought, which comes before every wait.
+            Wake::Flushed(Ok(())) | Wake::Written => {}
             // The reading half sees the same end and tells how far it came.
             Wake::Flushed(Err(_)) => self.drop_pending(),
             Wake::Durable => {
@@ -296,7 +301,8 @@ impl Owner {
             return;
         };
         let (done, answer) = oneshot::channel();
-        let attach = Attach { session: self.session, have_offset: self.recorded, credit: self.flow.grant_anew() };
+        let attach =
+            Attach { session: self.session, have_offset: self.recorded, credit: self.flow.grant_anew(self.recorded) };
         self.shared.tracker.spawn(async move {
             // An error means that the owner is gone.
             let _over = done.send(link::attach(&agent, attach).await);
@@ -414,8 +420,9 @@ impl Owner {
     }
 
     fn grant(&mut self) {
+        let end = *self.written.borrow_and_update();
         if let (Path::Linked(_), Life::Live) = (&self.path, &self.life)
-            && let Some(limit) = self.flow.grant()
+            && let Some(limit) = self.flow.grant(end)
         {
             self.tell(&ToAgent::Credit(limit));
         }
@@ -497,7 +504,7 @@ impl Owner {
             match self.shared.store.session_ended(self.organisation, self.session, &end).await {
                 Ok(_first) => return,
                 Err(error) => {
-                    error!(session.id = %self.session, %error, "a session's end could not be stored; trying again")
+                    error!(session.id = %self.session, %error, "a session's end could not be stored; trying again");
                 }
             }
             sleep(Duration::from_secs(1)).await;

@@ -230,7 +230,7 @@ mod tests {
         {
             assert!(FromClient::decode_binary(Bytes::from_static(bad)).is_err(), "{bad:?}");
         }
-        let long = [&b"\x01\0\0\0\0\0\0\0\0"[..], &[b'x'; MAX_CHUNK_BYTES + 1]].concat();
+        let long = [&b"\x01\0\0\0\0\0\0\0\0"[..], &vec![b'x'; MAX_CHUNK_BYTES + 1]].concat();
         assert!(FromClient::decode_binary(long.into()).is_err());
     }
 

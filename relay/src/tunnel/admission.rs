@@ -11,10 +11,10 @@ pub(super) const MAX_HANDSHAKES: usize = 512;
 const UNPROVEN_HANDSHAKES: usize = 64;
 
 /// Attempts that one address may make in a burst: many agents may share one NAT.
-const BURST: u32 = 64;
+const BURST: u32 = 256;
 
 /// An address regains one attempt in this time.
-const REFILL: Duration = Duration::from_millis(100);
+const REFILL: Duration = Duration::from_millis(20);
 
 /// Addresses that are remembered; forgetting one only gives it a fresh burst.
 const MAX_ADDRESSES: usize = 8_192;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   ATTACH_DEADLINE_MS,
+  LARGEST_BACKLOG_BYTES,
   RECONNECT_BASE_MS,
   RECONNECT_CAP_MS,
   SessionClient,
@@ -53,6 +54,34 @@ describe('a session client', () => {
     expect(world.socket.frames(RENDERED).map((frame) => frame.offset)).toEqual([16384]);
     world.renderAll();
     expect(world.socket.frames(RENDERED).map((frame) => frame.offset)).toEqual([16384, 32768, 40960]);
+  });
+
+  it('makes the relay’s window small for a terminal that is slow, and leaves it large for a fast one', async () => {
+    const window = 256 * 1024;
+    const frame = 8 * 1024;
+    for (const [rendersPerRound, least, most] of [
+      [1, frame, LARGEST_BACKLOG_BYTES],
+      [1000, window - LARGEST_BACKLOG_BYTES, window],
+    ] as const) {
+      const world = await World.live();
+      let sent = 0;
+      let unrendered = 0;
+      for (let round = 0; round < 400; round++) {
+        const allowed = (world.socket.frames(RENDERED).at(-1)?.offset ?? 0) + window;
+        for (; sent + frame <= allowed; sent += frame) {
+          world.socket.binary(OUTPUT, sent, new Uint8Array(frame));
+          unrendered += 1;
+        }
+        if (round === 399) {
+          expect(unrendered * frame).toBeGreaterThanOrEqual(least);
+          expect(unrendered * frame).toBeLessThanOrEqual(most);
+        }
+        const rendered = Math.min(unrendered, rendersPerRound);
+        world.render(rendered);
+        unrendered -= rendered;
+      }
+      expect(sent).toBeGreaterThan(390 * frame);
+    }
   });
 
   it('comes back with what it has and drops output that it has already shown', async () => {

@@ -1,5 +1,6 @@
 //! Starts processes in containers over the Kubernetes API and holds them for as long as their session lives.
 //!
+//! * [`client`]: connections to the API server that suit a terminal.
 //! * [`exec`]: the driver. One WebSocket to the API server, read and written by independent halves.
 //! * [`prelude`]: what runs in the container before the shell, so that its processes can be found again.
 //! * [`reap`]: finds and kills what a session left in its container.
@@ -8,6 +9,7 @@
 //!
 //! Used by the agent for private clusters. It knows nothing of QUIC, of the relay's storage, or of people.
 
+pub mod client;
 pub mod exec;
 pub mod holder;
 pub mod pod;

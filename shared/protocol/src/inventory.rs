@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::close::Refusal;
 
 /// What to watch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WatchScope {
     /// The namespaces that the agent may see.
     Namespaces,

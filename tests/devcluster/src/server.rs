@@ -38,12 +38,18 @@ pub(crate) async fn run(cluster: Arc<Cluster>, listener: TcpListener, tls: Arc<S
     }
 }
 
+/// What a connection between two machines of one network comes to.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
 async fn serve(cluster: Arc<Cluster>, tcp: TcpStream, acceptor: TlsAcceptor) {
     let cut = cluster.faults.connection_token();
     let stop = cluster.stop.clone();
     let connection = async {
         // Keystrokes must not wait for more bytes.
         let _ = tcp.set_nodelay(true);
+        // On loopback the kernel would buffer megabytes for a slow reader, which no network between machines does: a
+        // segment there is 45 times smaller, and the buffer is sized in segments.
+        let _ = socket2::SockRef::from(&tcp).set_send_buffer_size(SEND_BUFFER_BYTES);
         let Ok(Ok(tls)) = tokio::time::timeout(PHASE_TIMEOUT, acceptor.accept(tcp)).await else { return };
         let service = service_fn(|request| {
             let (cluster, cut) = (Arc::clone(&cluster), cut.clone());

@@ -1,10 +1,13 @@
 //! The relay's HTTP API, as a signed-in browser uses it.
 
-use anyhow::{Context, bail};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
 use podlatch_protocol::target::PodTarget;
 use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 /// A signed-in person.
 #[derive(Debug, Clone)]
@@ -111,6 +114,20 @@ impl Api {
     /// A session's facts.
     pub async fn session(&self, session: &str) -> anyhow::Result<Value> {
         self.call(Method::GET, &format!("/sessions/{session}"), None).await
+    }
+
+    /// Waits until a session has ended, without looking at it; returns its end.
+    pub async fn wait_until_ended(&self, session: &str, limit: Duration) -> anyhow::Result<Value> {
+        let start = Instant::now();
+        loop {
+            let facts = self.session(session).await?;
+            if facts["state"] == "ended" {
+                return Ok(facts["end"].clone());
+            }
+            ensure!(start.elapsed() < limit, "still not ended after {limit:?}: {facts}");
+            // The API has no event for this; it is asked again.
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Ends a session for good.

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use podlatch_podexec::exec::{self, ExecRequest, ProcessEnd, ReadEvent, Streams};
 use podlatch_podexec::pod;
 use podlatch_protocol::target::PodTarget;
+use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::process::Process;
@@ -97,10 +100,33 @@ impl Cluster {
         timeout(COMMAND, run).await.with_context(|| format!("{command:?} in {target} does not end"))?
     }
 
+    /// Switches a fault of the devcluster on or off (its `api/admin.rs` lists them).
+    pub async fn fault(&self, action: &str, body: &serde_json::Value) -> anyhow::Result<()> {
+        ensure!(self.process.is_some(), "only a devcluster has faults on demand");
+        let request = http::Request::post(format!("/devcluster/{action}"))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(serde_json::to_vec(body)?)?;
+        self.client().await?.request_text(request).await?;
+        Ok(())
+    }
+
     /// Process ids of live processes (no zombies) in the container whose command line contains `mark`.
     pub async fn processes(&self, target: &PodTarget, mark: &str) -> anyhow::Result<Vec<u32>> {
         let output = self.run(target, &["sh", "-c", PROCESSES, "sh", mark]).await?;
         Ok(output.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+    }
+
+    /// Waits until there are so many live processes with `mark` in their command line.
+    pub async fn wait_for_processes(&self, target: &PodTarget, mark: &str, count: usize) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let there = self.processes(target, mark).await?;
+            if there.len() == count {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < COMMAND, "{} processes with {mark:?} in place of {count}", there.len());
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until no live process with `mark` in its command line is left; returns how long that took.
@@ -115,6 +141,48 @@ impl Cluster {
             // The pod has no event for this; it is asked again.
             sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// A pod of a test's own; deleted by the test.
+#[derive(Debug)]
+pub struct OwnPod {
+    /// Where to open sessions.
+    pub target: PodTarget,
+    api: kube::Api<Pod>,
+}
+
+impl OwnPod {
+    /// Creates it and waits until it runs.
+    pub async fn start(cluster: &Cluster, name: &str) -> anyhow::Result<Self> {
+        let name = format!("{name}-{:08x}", rand::random::<u32>());
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "spec": {
+                "terminationGracePeriodSeconds": 0,
+                "containers": [{
+                    "name": "main", "image": "docker.io/library/busybox:1.36", "command": ["sleep", "1000000"],
+                }],
+            },
+        }))?;
+        let api: kube::Api<Pod> = kube::Api::namespaced(cluster.client().await?, "default");
+        api.create(&PostParams::default(), &pod).await?;
+        let start = Instant::now();
+        loop {
+            let pod = api.get(&name).await?;
+            if pod.status.and_then(|status| status.phase).as_deref() == Some("Running") {
+                return Ok(Self { target: target("default", &name, ""), api });
+            }
+            ensure!(start.elapsed() < COMMAND, "the pod {name} does not start");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Deletes it without a grace time.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        self.api.delete(self.target.pod.as_str(), &at_once).await?;
+        Ok(())
     }
 }
 

@@ -10,3 +10,4 @@ pub mod cluster;
 pub mod process;
 pub mod stack;
 pub mod viewer;
+pub mod witness;

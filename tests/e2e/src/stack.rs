@@ -1,9 +1,11 @@
 //! The whole line as processes: cluster, relay, agent, and a person who is signed in.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use podlatch_impair::{Profile, UdpProxy};
 use podlatch_protocol::target::PodTarget;
 use reqwest::Method;
 use tempfile::TempDir;
@@ -85,6 +87,19 @@ impl Stack {
         Ok(stack)
     }
 
+    /// The same; the agent's path to the relay goes through a proxy that can be cut.
+    pub async fn start_behind_proxy(options: Options) -> anyhow::Result<(Self, UdpProxy)> {
+        let mut proxy = None;
+        let started = &mut proxy;
+        let stack = Self::start_through(options, |tunnel| async move {
+            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let proxy = started.insert(UdpProxy::start(listen, tunnel.parse()?, Profile::default(), 7).await?);
+            Ok(proxy.address().to_string())
+        })
+        .await?;
+        Ok((stack, proxy.context("the route was not asked for")?))
+    }
+
     /// Waits until the relay sees the agent.
     pub async fn wait_until_online(&self) -> anyhow::Result<()> {
         let start = Instant::now();
@@ -131,6 +146,11 @@ impl Stack {
     /// Where the relay keeps its data.
     pub fn relay_data(&self) -> PathBuf {
         self.folder.path().join("relay")
+    }
+
+    /// Where the recordings are: a folder for each session.
+    pub fn recordings(&self) -> PathBuf {
+        self.relay_data().join("recordings")
     }
 
     /// A folder of this test's own.

@@ -2,6 +2,7 @@
 //! seen, says what it has rendered, and comes back after every failure until the session has ended.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -75,6 +76,8 @@ pub struct Viewer {
     pub session: String,
     commands: mpsc::Sender<Command>,
     seen: watch::Receiver<Seen>,
+    /// Bytes typed by this writer.
+    typed: AtomicU64,
     task: JoinHandle<()>,
 }
 
@@ -104,7 +107,7 @@ impl Viewer {
             sent: 0,
         };
         let task = tokio::spawn(client.run(Some(opened.ticket)));
-        let mut viewer = Self { session, commands, seen, task };
+        let mut viewer = Self { session, commands, seen, typed: AtomicU64::new(0), task };
         viewer.wait("being attached", |seen| seen.attachments > 0 || seen.ended.is_some()).await?;
         Ok(viewer)
     }
@@ -121,6 +124,7 @@ impl Viewer {
 
     /// Types bytes.
     pub async fn type_bytes(&self, bytes: Bytes) {
+        self.typed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.send(Command::Type(bytes)).await;
     }
 
@@ -141,6 +145,7 @@ impl Viewer {
 
     /// What a reloaded tab does: a new writer that has seen nothing. What it sees then replaces what was seen.
     pub async fn reload(&self) {
+        self.typed.store(0, Ordering::Relaxed);
         self.send(Command::Reload).await;
     }
 
@@ -176,6 +181,12 @@ impl Viewer {
         self.wait(text, |seen| seen.output.windows(wanted.len()).any(|window| window == wanted)).await
     }
 
+    /// Waits until everything that was typed was handed to the process.
+    pub async fn all_applied(&mut self) -> anyhow::Result<()> {
+        let typed = self.typed.load(Ordering::Relaxed);
+        self.wait("the input to be applied", |seen| seen.applied >= typed).await.map(drop)
+    }
+
     /// Runs a command line in the shell and returns what it printed, up to a mark that is printed after it.
     pub async fn run(&mut self, line: &str) -> anyhow::Result<String> {
         let from = self.seen().output.len();
@@ -190,7 +201,8 @@ impl Viewer {
             .await?;
         let text = String::from_utf8_lossy(&seen.output[from..]).into_owned();
         let printed = text.split(&mark).next().unwrap_or_default();
-        let printed = printed.split_once("-of\r\n").map_or(printed, |(_, printed)| printed);
+        // A line that is typed ahead of the prompt is echoed twice.
+        let printed = printed.rsplit_once("-of\r\n").map_or(printed, |(_, printed)| printed);
         Ok(without_escapes(printed).trim().to_owned())
     }
 

@@ -16,8 +16,14 @@ import {
 import type { TicketOutcome } from './session-client';
 import type { TerminalSize } from './protocol';
 
-/** How long an answer may take. Opening a session includes starting its process. */
+/** How long an answer may take. */
 export const API_DEADLINE_MS = 20_000;
+
+/** A ticket is quickly made: a relay that does not answer by then is not reached, and the next try may be. */
+export const TICKET_DEADLINE_MS = 8_000;
+
+/** Opening a session includes starting its process, for which the relay itself waits 35 s before it says why. */
+export const OPEN_DEADLINE_MS = 45_000;
 
 const PROBLEM_PREFIX = 'urn:podlatch:problem:';
 
@@ -126,7 +132,7 @@ export class Api {
   openSession(target: Target, size: TerminalSize): Promise<ApiResult<CreatedSession>> {
     const { container, ...rest } = target;
     const body = { ...rest, ...(container === null ? {} : { container }), ...size };
-    return this.#call('POST', '/sessions', created, body);
+    return this.#call('POST', '/sessions', created, body, OPEN_DEADLINE_MS);
   }
 
   /** Ends a session for good. */
@@ -136,7 +142,13 @@ export class Api {
 
   /** A ticket for the session's terminal, or how the session ended. */
   async ticket(id: string): Promise<TicketOutcome> {
-    const result = await this.#call('POST', `/sessions/${encodeURIComponent(id)}/tickets`, ticket);
+    const result = await this.#call(
+      'POST',
+      `/sessions/${encodeURIComponent(id)}/tickets`,
+      ticket,
+      undefined,
+      TICKET_DEADLINE_MS,
+    );
     if (result.ok) return { kind: 'ticket', ticket: result.value.ticket };
     if (result.error.slug === 'session_ended' || result.error.status === 410) return this.#ending(id, result.error);
     return unavailable(result.error);
@@ -163,19 +175,26 @@ export class Api {
     return { ok: true, value: items };
   }
 
-  async #call<T>(method: Method, path: string, answer: Parser<T>, body?: object): Promise<ApiResult<T>>;
+  async #call<T>(
+    method: Method,
+    path: string,
+    answer: Parser<T>,
+    body?: object,
+    deadlineMs?: number,
+  ): Promise<ApiResult<T>>;
   async #call(method: Method, path: string, answer: null, body?: object): Promise<ApiResult<null>>;
   async #call(
     method: Method,
     path: string,
     answer: Parser<unknown> | null,
     body?: object,
+    deadlineMs = API_DEADLINE_MS,
   ): Promise<ApiResult<unknown>> {
     try {
       const response = await this.#fetch(`/api/v1${path}`, {
         method,
         credentials: 'same-origin',
-        signal: AbortSignal.timeout(API_DEADLINE_MS),
+        signal: AbortSignal.timeout(deadlineMs),
         headers: { accept: 'application/json', ...(body && { 'content-type': 'application/json' }) },
         ...(body && { body: JSON.stringify(body) }),
       });

@@ -29,10 +29,16 @@ export const STABLE_AFTER_MS = 5_000;
 export const RECONNECT_BASE_MS = 500;
 
 /** … but never from more than this: somebody is looking at the screen. */
-export const RECONNECT_CAP_MS = 15_000;
+export const RECONNECT_CAP_MS = 10_000;
 
-/** Rendered bytes after which the relay is told, also while more is waiting. A fraction of its 128 KiB window. */
+/** Rendered bytes after which the relay is told, also while more is waiting. A fraction of its window. */
 export const RENDERED_STEP_BYTES = 16 * 1024;
+
+/**
+ * How much may wait to be rendered: a fifth of a second's work for a slow terminal, and none to speak of for a fast one.
+ * More than the 64 KiB that are the relay's smallest grant to an agent, so that what is granted always moves something.
+ */
+export const LARGEST_BACKLOG_BYTES = 96 * 1024;
 
 /** Where output goes. Calls come in order; `rendered` is called once the bytes are on the screen, in order too. */
 export interface OutputSink {
@@ -316,12 +322,17 @@ export class SessionClient {
     this.#acknowledge();
   }
 
+  /**
+   * Tells the relay how far it may go on: it sends a window beyond that. What is not rendered yet stands between Ctrl-C
+   * and the prompt, so a slow terminal makes the window small by saying less than it has rendered.
+   */
   #acknowledge(): void {
-    if (this.#phase.kind !== 'attached' || this.#rendered === this.#acknowledged) return;
-    const caughtUp = this.#rendered === this.#received;
-    if (!caughtUp && this.#rendered - this.#acknowledged < RENDERED_STEP_BYTES) return;
-    this.#acknowledged = this.#rendered;
-    this.#post(this.#phase.socket, { type: 'rendered', offset: this.#rendered });
+    if (this.#phase.kind !== 'attached' || this.#received === null) return;
+    const backlog = this.#received - this.#rendered;
+    const step = Math.min(this.#rendered - this.#acknowledged, LARGEST_BACKLOG_BYTES - backlog);
+    if (step <= 0 || (backlog > 0 && step < RENDERED_STEP_BYTES)) return;
+    this.#acknowledged += step;
+    this.#post(this.#phase.socket, { type: 'rendered', offset: this.#acknowledged });
   }
 
   #sendFrom(offset: number): void {

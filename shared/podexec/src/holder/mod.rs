@@ -17,7 +17,7 @@ use podlatch_protocol::session::{Attached, Cleanup, Ended, ExitOutcome, Input, I
 use podlatch_protocol::terminal::TerminalSize;
 
 pub use input::InputIgnored;
-pub use task::{HolderHandle, Link, OpenError, open};
+pub use task::{HolderHandle, Link, OpenError, Started, open};
 
 use input::InputLedger;
 use output::OutputRing;
@@ -27,7 +27,7 @@ pub const RING_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Most output that is read ahead of what may be sent while a relay is attached, in bytes: this much still appears after a
 /// Ctrl-C, so it is small.
-const READ_AHEAD_BYTES: u64 = 64 * 1024;
+const READ_AHEAD_BYTES: u64 = 32 * 1024;
 
 /// Where the session stands with its relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -80,6 +80,8 @@ impl HolderHandle {
 pub struct Started {
     /// Talks to the task.
     pub handle: HolderHandle,
+    /// UID of the pod that the process runs in.
+    pub pod_uid: String,
     /// The task; to be spawned by the caller, who tracks it.
     pub task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -98,6 +100,7 @@ pub async fn open(client: Client, request: Open, link: Link, tracker: TaskTracke
     tracker.spawn(write(process.writer, stdin_rx, resize_rx, written_tx));
     let mut holder = Holder::new(request.grace, request.credit);
     holder.handle_output(process.first_output);
+    let pod_uid = resolved.pod_uid.clone();
     let opened =
         Opened { container: resolved.container.clone(), pod_uid: resolved.pod_uid.clone(), process: process.id };
     let owner = Owner {
@@ -124,7 +127,7 @@ pub async fn open(client: Client, request: Open, link: Link, tracker: TaskTracke
         dying: None,
         process_end: None,
     };
-    Ok(Started { handle: HolderHandle { commands: commands_tx }, task: Box::pin(owner.run()) })
+    Ok(Started { handle: HolderHandle { commands: commands_tx }, pod_uid, task: Box::pin(owner.run()) })
 }
 
 struct Process {

@@ -1,0 +1,40 @@
+//! What there is in a cluster, live, as Server-Sent Events.
+
+pub mod event;
+pub mod namespace;
+pub mod namespaces;
+mod watch;
+
+use std::time::Duration;
+
+use axum::response::Sse;
+use axum::response::sse::{KeepAlive, KeepAliveStream};
+use podlatch_protocol::close::{Refusal, RefusalCode};
+use podlatch_protocol::id::ClusterId;
+use podlatch_protocol::inventory::WatchScope;
+
+use self::watch::{EventStream, Watch};
+use super::context::CallContext;
+use super::problem::Problem;
+use crate::app::App;
+use crate::domain::access::Action;
+
+/// How often a comment shows that the stream lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Opens a watch for a caller who may see the cluster.
+async fn open(
+    app: App,
+    context: CallContext,
+    cluster: ClusterId,
+    scope: WatchScope,
+) -> Result<Sse<KeepAliveStream<EventStream>>, Problem> {
+    let found = app.store.get_cluster(context.actor.organisation, cluster).await?;
+    let overview =
+        found.filter(|found| found.cluster.revoked_at.is_none()).ok_or_else(|| Problem::not_found("cluster"))?;
+    context.require(Action::ViewCluster { organisation: overview.cluster.organisation })?;
+    let offline = || Problem::from(&Refusal::new(RefusalCode::AgentOffline, ""));
+    let agent = app.agents.pick(cluster).ok_or_else(offline)?;
+    let watch = Watch::begin(app, context.actor, agent, scope).await?;
+    Ok(Sse::new(watch.into_stream()).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+}

@@ -1,0 +1,37 @@
+/** The output bytes that reach a page over its terminal WebSockets, put together by their offsets. */
+import type { Page } from 'playwright-core';
+
+const OUTPUT = 0x11;
+const HEADER_BYTES = 9;
+
+export class ReceivedOutput {
+  #parts: Buffer[] = [];
+  #end: number | null = null;
+  /** Offsets where bytes were missing. */
+  readonly gaps: number[] = [];
+
+  /** Listens from now on, to every WebSocket that the page opens. */
+  constructor(page: Page) {
+    page.on('websocket', (socket) => {
+      socket.on('framereceived', ({ payload }) => {
+        if (typeof payload !== 'string' && payload[0] === OUTPUT) this.#take(payload);
+      });
+    });
+  }
+
+  /** Everything so far, each byte once. */
+  bytes(): Buffer {
+    this.#parts = [Buffer.concat(this.#parts)];
+    return this.#parts[0] ?? Buffer.alloc(0);
+  }
+
+  #take(frame: Buffer): void {
+    const offset = Number(frame.readBigUInt64BE(1));
+    const body = frame.subarray(HEADER_BYTES);
+    const end = (this.#end ??= offset);
+    if (offset > end) this.gaps.push(end);
+    const fresh = body.subarray(Math.max(0, end - offset));
+    this.#parts.push(fresh);
+    this.#end = Math.max(end, offset + body.length);
+  }
+}

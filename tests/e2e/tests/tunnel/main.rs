@@ -1,0 +1,11 @@
+//! The tunnel between agent and relay, over real QUIC on loopback, with a real store.
+
+mod enrolment;
+mod harness;
+mod identity;
+mod inventory;
+mod path;
+mod renewal;
+mod restart;
+mod rogue;
+mod rogue_relay;
