@@ -188,7 +188,9 @@ fn write_output(recording: &Arc<Shared>, pieces: Vec<Bytes>, at: UnixMillis, syn
     }
     {
         let mut tail = recording.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        pieces.into_iter().for_each(|piece| tail.push(piece));
+        for piece in pieces {
+            tail.push(piece);
+        }
     }
     recording.written.send_replace(offset);
     recording.room.add_permits(room);

@@ -15,7 +15,7 @@ const ROUNDS: usize = 6;
 const BYTES: usize = 100_000_000;
 
 /// A transfer that takes longer hangs.
-const HANGS: Duration = Duration::from_secs(120);
+const HANGS: Duration = Duration::from_mins(2);
 
 /// The share of the direct rate that the line must reach, or this rate, whichever is lower.
 const GOAL_SHARE: f64 = 0.8;
@@ -26,6 +26,10 @@ struct Round {
     direct: f64,
     line: f64,
 }
+
+/// Why the goal may be missed, as far as measuring told.
+const CAUSE: &str =
+    "all five programs share the cores, and small receive buffers, which keep Ctrl-C quick, make the agent wait";
 
 /// Measures and reports.
 pub async fn run(stack: &Stack, target: &PodTarget) -> anyhow::Result<Vec<Figure>> {
@@ -47,7 +51,7 @@ pub async fn run(stack: &Stack, target: &PodTarget) -> anyhow::Result<Vec<Figure
         direct: Some(direct),
         line,
         unit: "MB/s",
-        goal: Some(Goal { text: format!(">= {goal:.0} MB/s"), reached: line >= goal }),
+        goal: Some(Goal { text: format!(">= {goal:.0} MB/s"), reached: line >= goal, cause: CAUSE }),
         note: format!("{:.2} of direct", line / direct),
     }])
 }
