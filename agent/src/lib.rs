@@ -178,6 +178,9 @@ pub async fn execute(cli: config::Cli) -> anyhow::Result<bool> {
     match cli.command {
         config::Command::Run(args) => {
             telemetry::init(&args.common)?;
+            if let Err(error) = podlatch_link::descriptors::raise_limit() {
+                tracing::warn!(%error, "the limit of open files cannot be raised; it bounds the number of sessions");
+            }
             let lifecycle = Lifecycle::default();
             let signals = lifecycle.clone().follow_signals();
             tokio::select! {

@@ -36,6 +36,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     telemetry::init(&args.log)?;
+    if let Err(error) = podlatch_link::descriptors::raise_limit() {
+        tracing::warn!(%error, "the limit of open files cannot be raised; it bounds the number of sessions");
+    }
     let serving = serve::start(Config::try_from(args)?).await?;
     tracing::info!(public_url = %serving.app.public_url, http = %serving.http, tunnel = %serving.tunnel, "ready");
     // Whoever started the relay may not read this; serving goes on all the same.

@@ -1,9 +1,11 @@
 //! A recording's files. Blocking: used on the writer's threads and on blocking ones alone.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
+
+use bytes::Bytes;
 
 use super::timeline::{ENTRY_BYTES, Entry};
 
@@ -43,8 +45,18 @@ impl Files {
         Self { output, timeline }
     }
 
-    pub(super) fn append(&mut self, output: &[u8], entry: Entry) -> io::Result<()> {
-        self.output.write_all(output)?;
+    /// Appends output that came in pieces.
+    pub(super) fn append(&mut self, pieces: &[Bytes], entry: Entry) -> io::Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut rest = slices.as_mut_slice();
+        while !rest.is_empty() {
+            match self.output.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         self.timeline.write_all(&entry.encode())
     }
 

@@ -25,6 +25,9 @@ const QUEUED_JOBS: usize = 1024;
 /// Requests of all sessions that may wait for the syncer; each session has two at most.
 const QUEUED_SYNCS: usize = 16 * 1024;
 
+/// Jobs that the writer takes from the queue at once. In a flood, neighbours of one session become one write.
+const BATCH_JOBS: usize = 32;
+
 /// How long written output may stay without a sync.
 const SYNC_AFTER: Duration = Duration::from_millis(100);
 
@@ -47,6 +50,13 @@ pub(super) enum Job {
     Sync {
         recording: Arc<Shared>,
     },
+}
+
+impl Job {
+    /// Whether it is output of this recording.
+    fn follows(&self, output_of: &Arc<Shared>) -> bool {
+        matches!(self, Self::Output { recording, .. } if Arc::ptr_eq(recording, output_of))
+    }
 }
 
 impl std::fmt::Debug for Job {
@@ -139,34 +149,51 @@ impl Recorder {
 }
 
 fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncRequest>) {
-    while let Some(job) = queue.blocking_recv() {
-        match job {
-            Job::Output { recording, bytes, at } => write_output(&recording, bytes, at, sync),
-            Job::Resize { recording, size, at } => {
-                let offset = *recording.written.borrow();
-                let entry = Entry { event: Event::Resize(size), at, offset };
-                let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).mark(entry);
-                note_failure(&recording, result);
+    let mut batch = Vec::with_capacity(BATCH_JOBS);
+    while queue.blocking_recv_many(&mut batch, BATCH_JOBS) > 0 {
+        let mut jobs = batch.drain(..).peekable();
+        while let Some(job) = jobs.next() {
+            match job {
+                Job::Output { recording, bytes, mut at } => {
+                    let mut pieces = vec![bytes];
+                    while let Some(Job::Output { bytes, at: later, .. }) = jobs.next_if(|job| job.follows(&recording)) {
+                        pieces.push(bytes);
+                        at = later;
+                    }
+                    write_output(&recording, pieces, at, sync);
+                }
+                Job::Resize { recording, size, at } => {
+                    let offset = *recording.written.borrow();
+                    let entry = Entry { event: Event::Resize(size), at, offset };
+                    let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).mark(entry);
+                    note_failure(&recording, result);
+                }
+                Job::Sync { recording } => ask_for_sync(&recording, sync),
             }
-            Job::Sync { recording } => ask_for_sync(&recording, sync),
         }
     }
 }
 
-fn write_output(recording: &Arc<Shared>, bytes: Bytes, at: UnixMillis, sync: &std_mpsc::SyncSender<SyncRequest>) {
-    let length = bytes.len();
+/// Writes output that arrived in several pieces, as one.
+fn write_output(recording: &Arc<Shared>, pieces: Vec<Bytes>, at: UnixMillis, sync: &std_mpsc::SyncSender<SyncRequest>) {
     if recording.failure.borrow().is_some() {
         return;
     }
-    let offset = *recording.written.borrow() + length as u64;
+    let room = pieces.iter().map(|piece| piece.len().min(IN_FLIGHT_BYTES)).sum();
+    let offset = *recording.written.borrow() + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
     let entry = Entry { event: Event::Output, at, offset };
-    let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).append(&bytes, entry);
+    let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).append(&pieces, entry);
     if !note_failure(recording, result) {
         return;
     }
-    recording.tail.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    {
+        let mut tail = recording.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        for piece in pieces {
+            tail.push(piece);
+        }
+    }
     recording.written.send_replace(offset);
-    recording.room.add_permits(length.min(IN_FLIGHT_BYTES));
+    recording.room.add_permits(room);
     let unsynced = offset - *recording.durable.borrow();
     ask_for_sync(recording, sync);
     if unsynced >= SYNC_AT_BYTES && recording.sync.ask(NOW) {

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use crate::api::{Api, ApiProblem, OpenedSession};
 
@@ -454,7 +454,9 @@ pub async fn connect(api: &Api, session: &str, origin: &str) -> anyhow::Result<S
     let mut request = url.into_client_request()?;
     request.headers_mut().insert(ORIGIN, origin.parse()?);
     request.headers_mut().insert(COOKIE, api.cookie().parse()?);
-    let (socket, _response) = timeout(PATIENCE, connect_async(request)).await??;
+    // Browsers do not let small messages wait for each other either (`TCP_NODELAY`).
+    let connecting = connect_async_with_config(request, None, true);
+    let (socket, _response) = timeout(PATIENCE, connecting).await??;
     Ok(socket)
 }
 

@@ -25,8 +25,9 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 pub use half::{ExecReader, ExecWriter, LinkError, PING_INTERVAL, ReadEvent};
 pub use status::{ExecFailure, ProcessEnd};
 
-/// Read buffer of one exec in bytes; allocated at once, so it is what an idle session costs.
-const READ_BUFFER_BYTES: usize = 8 * 1024;
+/// Read buffer of one exec in bytes: a whole message of a kubelet, so that a flood costs one round of reading each. Allocated
+/// at once, so it is part of what an idle session costs.
+const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// Largest message that an API server may send in bytes: containerd sends at most 32 KiB, others somewhat more.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Largest body of a refused upgrade that is read in bytes.

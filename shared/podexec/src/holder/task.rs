@@ -30,6 +30,10 @@ const LAST_OUTPUT: Duration = Duration::from_millis(500);
 /// How long the API server may take to say whether the pod is still there.
 const POD_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the news that input was read may wait for output to travel with. An echo mostly follows at once, and two messages
+/// would wake every station of the way twice for each keystroke. Well below the time in which a writer fills its window.
+const APPLIED_DELAY: Duration = Duration::from_millis(5);
+
 /// Why a process could not be started.
 pub type OpenError = Refusal;
 
@@ -120,6 +124,8 @@ pub async fn open(client: Client, request: Open, link: Link, tracker: TaskTracke
         to_relay: Some(link.to_relay),
         from_relay: Some(link.from_relay),
         notices: vec![ToRelay::Opened(opened)],
+        applied: Vec::new(),
+        applied_due: None,
         events,
         stdin: Some(stdin),
         resize,
@@ -295,8 +301,11 @@ struct Owner {
     commands: mpsc::Receiver<Command>,
     to_relay: Option<mpsc::Sender<ToRelay>>,
     from_relay: Option<mpsc::Receiver<ToAgent>>,
-    /// Messages that go before output.
+    /// Messages that go before further output.
     notices: Vec<ToRelay>,
+    /// News of input that was read; it waits for output to follow, but not for long.
+    applied: Vec<InputApplied>,
+    applied_due: Option<Instant>,
     events: mpsc::Receiver<ReadEvent>,
     /// Gone when the process has ended.
     stdin: Option<mpsc::Sender<(WriterId, Bytes)>>,
@@ -347,13 +356,9 @@ impl Owner {
             Wake::MayType => self.type_on(),
             Wake::Written(writer, length) => {
                 let applied = self.holder.input_written(writer, length);
-                self.notice_applied(applied);
+                self.note_applied(applied);
             }
-            Wake::Time => match self.holder.handle_timeout(Instant::now()) {
-                Due::Nothing => {}
-                Due::End(cause) => self.end(cause),
-                Due::Forget => return Next::Forget,
-            },
+            Wake::Time => return self.handle_time(Instant::now()),
             Wake::Dying => self.finish_dying(),
         }
         Next::GoOn
@@ -364,6 +369,7 @@ impl Owner {
         let reading = self.process_end.is_none() && (self.holder.may_read() || self.dying.is_some());
         let sending = self.has_something_to_send();
         let typing = self.holder.has_input() && self.stdin.is_some();
+        let deadline = self.holder.deadline().into_iter().chain(self.applied_due).min();
         tokio::select! {
             command = self.commands.recv() => Wake::Command(command),
             message = receive(&mut self.from_relay) => Wake::FromRelay(message),
@@ -371,7 +377,7 @@ impl Owner {
             event = self.events.recv(), if reading => Wake::Process(event),
             () = room(self.stdin.as_ref()), if typing => Wake::MayType,
             Some((writer, length)) = self.written.recv() => Wake::Written(writer, length),
-            () = until(self.holder.deadline()) => Wake::Time,
+            () = until(deadline) => Wake::Time,
             () = progress(&mut self.dying), if self.dying.is_some() => Wake::Dying,
         }
     }
@@ -405,6 +411,7 @@ impl Owner {
             return Some(self.notices.remove(0));
         }
         if let Some(output) = self.holder.next_output() {
+            self.tell_applied();
             return Some(ToRelay::Output(output));
         }
         self.holder.next_end().map(ToRelay::Ended)
@@ -443,7 +450,7 @@ impl Owner {
     }
 
     fn attach(&mut self, have: u64, credit: u64, link: Link) {
-        self.notices.clear();
+        self.forget_notices();
         match self.holder.attach(have, credit) {
             Ok(attached) => {
                 self.notices.push(ToRelay::Attached(attached));
@@ -462,17 +469,42 @@ impl Owner {
     fn detach(&mut self) {
         self.to_relay = None;
         self.from_relay = None;
-        self.notices.clear();
+        self.forget_notices();
         self.holder.detach(Instant::now());
     }
 
-    fn notice_applied(&mut self, applied: InputApplied) {
+    fn note_applied(&mut self, applied: InputApplied) {
         if self.to_relay.is_none() {
             return;
         }
-        let same = |notice: &ToRelay| matches!(notice, ToRelay::InputApplied(other) if other.writer == applied.writer);
-        self.notices.retain(|notice| !same(notice));
-        self.notices.push(ToRelay::InputApplied(applied));
+        self.applied.retain(|other| other.writer != applied.writer);
+        self.applied.push(applied);
+        self.applied_due.get_or_insert_with(|| Instant::now() + APPLIED_DELAY);
+    }
+
+    /// Puts the news of input that was read on the way.
+    fn tell_applied(&mut self) {
+        self.applied_due = None;
+        self.notices.extend(self.applied.drain(..).map(ToRelay::InputApplied));
+    }
+
+    fn handle_time(&mut self, now: Instant) -> Next {
+        if self.applied_due.is_some_and(|due| due <= now) {
+            self.tell_applied();
+        }
+        match self.holder.handle_timeout(now) {
+            Due::Nothing => {}
+            Due::End(cause) => self.end(cause),
+            Due::Forget => return Next::Forget,
+        }
+        Next::GoOn
+    }
+
+    /// A link's news is nobody else's.
+    fn forget_notices(&mut self) {
+        self.notices.clear();
+        self.applied.clear();
+        self.applied_due = None;
     }
 
     async fn handle_event(&mut self, event: Option<ReadEvent>) {

@@ -28,6 +28,9 @@ struct Resident {
     agent: u64,
 }
 
+/// Why the goal may be missed, as far as measuring told.
+const CAUSE: &str = "unknown; it was reached with half to spare when this was written";
+
 /// Measures and reports.
 pub async fn run(stack: &Stack, target: &PodTarget) -> anyhow::Result<Vec<Figure>> {
     let mut few = Crowd::gather(stack, target, FEW).await?;
@@ -50,7 +53,7 @@ fn figure(name: &'static str, before: u64, after: u64) -> Figure {
         direct: None,
         line: slope,
         unit: "KiB",
-        goal: Some(Goal { text: format!("<= {GOAL_KIB} KiB"), reached: slope <= GOAL_KIB }),
+        goal: Some(Goal { text: format!("<= {GOAL_KIB} KiB"), reached: slope <= GOAL_KIB, cause: CAUSE }),
         note: format!("{} MiB at {FEW}, {} MiB at {MANY}", before / 1024, after / 1024),
     }
 }

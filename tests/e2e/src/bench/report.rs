@@ -26,6 +26,8 @@ pub struct Goal {
     pub text: String,
     /// Whether it is.
     pub reached: bool,
+    /// Why it is missed where it is, as far as that was found out.
+    pub cause: &'static str,
 }
 
 /// The table's first line; each figure is a line of its own.
@@ -41,12 +43,16 @@ impl fmt::Display for Figure {
         };
         let direct = self.direct.map_or_else(|| "-".to_owned(), value);
         let (goal, verdict) = match &self.goal {
-            Some(Goal { text, reached: true }) => (text.as_str(), "reached"),
-            Some(Goal { text, reached: false }) => (text.as_str(), "MISSED"),
+            Some(Goal { text, reached: true, .. }) => (text.as_str(), "reached"),
+            Some(Goal { text, reached: false, .. }) => (text.as_str(), "MISSED"),
             None => ("-", "-"),
         };
         let line = value(self.line);
-        write!(f, "{:<34}{direct:>12}{line:>14}{goal:>16}  {verdict:<9}{}", self.name, self.note)
+        write!(f, "{:<34}{direct:>12}{line:>14}{goal:>16}  {verdict:<9}{}", self.name, self.note)?;
+        match &self.goal {
+            Some(Goal { reached: false, cause, .. }) => write!(f, "\n    missed because: {cause}"),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -56,10 +62,11 @@ mod tests {
 
     #[test]
     fn a_missed_goal_is_called_missed() {
-        let goal = |reached| Some(Goal { text: "+0.4 ms".to_owned(), reached });
+        let goal = |reached| Some(Goal { text: "+0.4 ms".to_owned(), reached, cause: "it is slow" });
         let figure =
             |goal| Figure { name: "echo", direct: Some(0.2), line: 0.9, unit: "ms", goal, note: String::new() };
-        assert!(figure(goal(false)).to_string().contains("MISSED"));
+        let missed = figure(goal(false)).to_string();
+        assert!(missed.contains("MISSED") && missed.contains("it is slow"));
         assert!(figure(goal(true)).to_string().contains("reached"));
         assert!(!figure(None).to_string().contains("reached"));
     }

@@ -19,6 +19,9 @@ const PEOPLE: usize = 16;
 
 const GOAL_PER_SECOND: f64 = 100.0;
 
+/// Why the goal may be missed, as far as measuring told.
+const CAUSE: &str = "the stand-in cluster starts real processes on the same cores; nothing else was found";
+
 /// Measures and reports.
 pub async fn run(stack: &Stack, target: &PodTarget) -> anyhow::Result<Vec<Figure>> {
     let start = Instant::now();
@@ -31,7 +34,7 @@ pub async fn run(stack: &Stack, target: &PodTarget) -> anyhow::Result<Vec<Figure
         direct: None,
         line: rate,
         unit: "/s",
-        goal: Some(Goal { text: format!(">= {GOAL_PER_SECOND} /s"), reached: rate >= GOAL_PER_SECOND }),
+        goal: Some(Goal { text: format!(">= {GOAL_PER_SECOND} /s"), reached: rate >= GOAL_PER_SECOND, cause: CAUSE }),
         note: format!("{PEOPLE} at a time"),
     }])
 }

@@ -28,7 +28,7 @@ enum Measurement {
 async fn main() -> anyhow::Result<()> {
     // Fails only where a provider is installed already, and this is the first line.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    raise_descriptor_limit();
+    podlatch_link::descriptors::raise_limit()?;
     let cli = Cli::parse();
     let wanted = |measurement| cli.measurements.is_empty() || cli.measurements.contains(&measurement);
     let mut output = std::io::stdout();
@@ -57,13 +57,4 @@ async fn measure(measurement: Measurement) -> anyhow::Result<Vec<Figure>> {
         Measurement::Memory => memory::run(&stack, &shell).await,
         Measurement::Starts => starts::run(&stack, &shell).await,
     }
-}
-
-/// A thousand viewers need more descriptors than the usual limit.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Where it cannot be raised, the opening of sessions says so.
-    let _ = setrlimit(Resource::Nofile, limit);
 }
