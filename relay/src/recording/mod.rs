@@ -124,16 +124,16 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis::new(1_700_000_000_000);
 
-    struct Folder {
+    struct Begun {
         recorder: Recorder,
         session: SessionId,
         folder: tempfile::TempDir,
     }
 
-    fn begin() -> Folder {
+    fn begin() -> Begun {
         let folder = tempfile::tempdir().expect("a folder");
         let recorder = Recorder::start(folder.path().to_owned()).expect("starts");
-        Folder { recorder, session: SessionId::new(1, &[1; 10]), folder }
+        Begun { recorder, session: SessionId::new(1, &[1; 10]), folder }
     }
 
     async fn append(recording: &Recording, bytes: &'static [u8]) {
@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn output_is_written_then_durable_and_readable_from_memory_and_from_the_disk() {
-        let Folder { recorder, session, folder } = begin();
+        let Begun { recorder, session, folder } = begin();
         let recording = recorder.create(session).await.expect("begins");
         append(&recording, b"hello ").await;
         append(&recording, b"world").await;
@@ -161,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_recording_goes_on_where_a_killed_relay_left_it() {
-        let Folder { recorder, session, folder } = begin();
+        let Begun { recorder, session, folder } = begin();
         let recording = recorder.create(session).await.expect("begins");
         append(&recording, b"before").await;
         recording.resize(TerminalSize::clamped(40, 10), NOW).await.expect("notes it");
@@ -185,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_session_has_one_recording() {
-        let Folder { recorder, session, folder: _folder } = begin();
+        let Begun { recorder, session, folder: _folder } = begin();
         recorder.create(session).await.expect("begins");
         assert!(matches!(recorder.create(session).await, Err(RecordingError::Io { .. })));
         let unknown = recorder.resume(SessionId::new(2, &[2; 10])).await;
@@ -194,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_written_is_never_readable_and_ends_the_appending() {
-        let Folder { recorder, session, folder: _folder } = begin();
+        let Begun { recorder, session, folder: _folder } = begin();
         let recording = recorder.create(session).await.expect("begins");
         append(&recording, b"kept").await;
         written(&recording, 4).await;

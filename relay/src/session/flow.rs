@@ -75,8 +75,8 @@ impl Flow {
         Some(limit)
     }
 
-    /// Credit cannot be taken back, so a session that nobody looks at gets it in small pieces: when somebody comes back, a
-    /// Ctrl-C works as soon as ever.
+    /// What was sent cannot be taken back, so a session that nobody looks at gets credit in small pieces: when somebody comes
+    /// back, a Ctrl-C works as soon as ever.
     fn limit(&self, end: u64) -> u64 {
         match self.rendered.values().max() {
             Some(rendered) => rendered + VIEWER_WINDOW_BYTES,
