@@ -32,7 +32,7 @@ use crate::enrolment::Enrolment;
 use crate::health::Health;
 use crate::identity::{FileStore, Identity, IdentityStore, SecretStore};
 use crate::inventory::Inventory;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, Signals};
 use crate::session::Sessions;
 use crate::tunnel::{End, OnRefusal, Orders, Services, Settings, Tunnel, TunnelStatus};
 
@@ -181,11 +181,13 @@ pub async fn execute(cli: config::Cli) -> anyhow::Result<bool> {
             if let Err(error) = podlatch_link::descriptors::raise_limit() {
                 tracing::warn!(%error, "the limit of open files cannot be raised; it bounds the number of sessions");
             }
+            // Before anyone is told that the agent is ready: a signal must find it listening.
+            let signals = Signals::catch().context("signals cannot be caught")?;
             let lifecycle = Lifecycle::default();
-            let signals = lifecycle.clone().follow_signals();
+            let obeying = lifecycle.clone().follow(signals);
             tokio::select! {
                 outcome = run(args, lifecycle) => outcome.map(|()| true),
-                failed = signals => failed.map(|()| true).context("signals cannot be received"),
+                () = obeying => Ok(true),
             }
         }
         config::Command::Doctor(args) => {

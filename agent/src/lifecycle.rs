@@ -1,6 +1,6 @@
 //! The orders of the outside world: the first signal drains, a second one ends at once.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// What the process was told.
@@ -13,18 +13,31 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Follows SIGTERM and SIGINT. Never returns; cancel safe.
-    pub async fn follow_signals(self) -> anyhow::Result<()> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    /// Follows the signals. Never returns; cancel safe.
+    pub async fn follow(self, mut signals: Signals) {
         let mut orders = [self.drain, self.hurry].into_iter();
         loop {
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = signals.terminate.recv() => {}
+                _ = signals.interrupt.recv() => {}
             }
             if let Some(order) = orders.next() {
                 order.cancel();
             }
         }
+    }
+}
+
+/// SIGTERM and SIGINT, caught from the moment that this exists.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Catches the signals from now on.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -83,22 +83,36 @@ impl Lifecycle {
         }
     }
 
-    /// Drains at the first SIGTERM or SIGINT and aborts at the second. Cancel safe.
-    pub async fn obey_signals(&self) -> std::io::Result<()> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut next = async || {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        next().await;
+    /// Drains at the first signal and aborts at the second. Cancel safe.
+    pub async fn obey(&self, mut signals: Signals) {
+        signals.next().await;
         tracing::info!("stopping: live requests may finish; a second signal stops at once");
         self.drain.cancel();
-        next().await;
+        signals.next().await;
         tracing::warn!("stopping at once");
         self.abort.cancel();
-        Ok(())
+    }
+}
+
+/// SIGTERM and SIGINT, caught from the moment that this exists: a signal that comes while the relay starts is obeyed once
+/// it has started.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Catches the signals from now on.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use podlatch_relay::config::{Cli, Command, Config, MigrateArgs, ServeArgs};
+use podlatch_relay::lifecycle::Signals;
 use podlatch_relay::store::Store;
 use podlatch_relay::{admin, doctor, serve, telemetry};
 
@@ -39,11 +40,13 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     if let Err(error) = podlatch_link::descriptors::raise_limit() {
         tracing::warn!(%error, "the limit of open files cannot be raised; it bounds the number of sessions");
     }
+    // Before anyone is told that the relay is ready: a signal must find it listening.
+    let signals = Signals::catch().context("signals cannot be caught")?;
     let serving = serve::start(Config::try_from(args)?).await?;
     tracing::info!(public_url = %serving.app.public_url, http = %serving.http, tunnel = %serving.tunnel, "ready");
     // Whoever started the relay may not read this; serving goes on all the same.
     let _ = writeln!(std::io::stdout(), "{}", serving.ready_line());
-    serving.until_signal().await;
+    serving.until(signals).await;
     Ok(())
 }
 

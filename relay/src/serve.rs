@@ -14,7 +14,7 @@ use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
 use crate::entropy::Entropy;
 use crate::http::{self, rate_limit};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, Signals};
 use crate::pki::Ca;
 use crate::recording::Recorder;
 use crate::session::{Sessions, Settings};
@@ -81,17 +81,14 @@ impl Serving {
         format!("ready http=http://{} tunnel={}", dialable(self.http), dialable(self.tunnel))
     }
 
-    /// Serves until SIGTERM or SIGINT, then stops. Not cancel safe.
-    pub async fn until_signal(self) {
+    /// Serves until one of the signals, then stops. Not cancel safe.
+    pub async fn until(self, signals: Signals) {
         let life = self.app.lifecycle.clone();
         let ended = self.ended();
         tokio::pin!(ended);
         tokio::select! {
             () = &mut ended => return,
-            outcome = life.obey_signals() => if let Err(error) = outcome {
-                tracing::error!(%error, "signals cannot be received, so the relay stops");
-                life.drain();
-            }
+            () = life.obey(signals) => {}
         }
         ended.await;
     }

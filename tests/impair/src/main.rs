@@ -9,13 +9,14 @@ use tokio::sync::mpsc;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
+    // Before anyone is told that the proxy is ready.
+    let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let proxy = Proxy::start(&cli).await?;
     println!("ready {}", proxy.address());
-    let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
         () = obey(&proxy) => {}
         _ = terminated.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = interrupted.recv() => {}
     }
     proxy.shutdown().await;
     Ok(())
