@@ -1,8 +1,10 @@
 //! Opening a session: stored, recorder ready, then started; whatever fails ends it with its reason stored.
 
+use std::time::Duration;
+
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::SessionId;
-use podlatch_protocol::request::{Open, Program, Reap};
+use podlatch_protocol::request::{Lease, Open, Program, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -87,6 +89,8 @@ impl Sessions {
             credit: flow.grant_anew(0),
             grace: shared.settings.grace,
             after_exit: shared.settings.after_exit,
+            lease: Lease { valid_for: Duration::from_hours(8), expires_in: Duration::from_hours(8) },
+            marks: None,
         };
         let (opened, half) = match link::open(&agent, open).await {
             Ok(opened) => opened,

@@ -36,6 +36,8 @@ impl FrameKind {
     pub const RECORDED: Self = Self(0x0103);
     /// Output up to this offset may be sent; the latest counts: `limit: u64`.
     pub const CREDIT: Self = Self(0x0104);
+    /// A new lease: [`crate::request::Lease`].
+    pub const LEASE: Self = Self(0x0105);
     /// End the session for good: [`crate::close::EndCause`].
     pub const CLOSE: Self = Self(0x0107);
     /// Terminal output: `offset: u64`, raw bytes.

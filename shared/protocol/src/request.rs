@@ -48,6 +48,29 @@ pub struct Open {
     pub grace: Duration,
     /// What becomes of processes that outlive the person's own exit.
     pub after_exit: AfterExit,
+    /// How long the session may live.
+    pub lease: Lease,
+    /// Makes a shell that can do it mark its prompts and commands in its output; `None` leaves the shell as it is.
+    pub marks: Option<MarkNonce>,
+}
+
+/// How long a session may live, counted from its arrival: agent and relay share no clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// For this long bytes may pass, either way; after it the session is frozen until there is a new lease.
+    pub valid_for: Duration,
+    /// After this long the session is ended, whoever can be reached.
+    pub expires_in: Duration,
+}
+
+/// What a shell's marks must carry to be believed: programs do not know it, so they cannot forge marks casually.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkNonce(pub [u8; 16]);
+
+impl std::fmt::Debug for MarkNonce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MarkNonce(…)")
+    }
 }
 
 /// What becomes of processes that were detached on purpose (`nohup`, `setsid`, tmux) when the person exits the shell.

@@ -8,6 +8,7 @@ use crate::codec;
 use crate::frame::{self, Frame, FrameKind};
 use crate::id::WriterId;
 use crate::limits::MAX_CHUNK_BYTES;
+use crate::request::Lease;
 use crate::target::ContainerName;
 use crate::terminal::TerminalSize;
 
@@ -51,6 +52,8 @@ pub enum ToAgent {
     Recorded(u64),
     /// Output up to this offset may be sent; the latest counts.
     Credit(u64),
+    /// The session may live this much longer; the latest counts.
+    Lease(Lease),
     /// End the session for good, its processes included; answered by [`ToRelay::Ended`].
     Close(EndCause),
 }
@@ -157,6 +160,7 @@ impl ToAgent {
             Self::Resize(size) => frame::put(out, FrameKind::RESIZE, &codec::encode(size)?),
             Self::Recorded(offset) => frame::put(out, FrameKind::RECORDED, &offset.to_be_bytes()),
             Self::Credit(limit) => frame::put(out, FrameKind::CREDIT, &limit.to_be_bytes()),
+            Self::Lease(lease) => frame::put(out, FrameKind::LEASE, &codec::encode(lease)?),
             Self::Close(cause) => frame::put(out, FrameKind::CLOSE, &codec::encode(cause)?),
         }
         Ok(())
@@ -174,6 +178,7 @@ impl ToAgent {
             FrameKind::RESIZE => Self::Resize(codec::decode(&body)?),
             FrameKind::RECORDED => Self::Recorded(take_offset(kind, &mut body)?),
             FrameKind::CREDIT => Self::Credit(take_offset(kind, &mut body)?),
+            FrameKind::LEASE => Self::Lease(codec::decode(&body)?),
             FrameKind::CLOSE => Self::Close(codec::decode(&body)?),
             _ => return Ok(None),
         }))

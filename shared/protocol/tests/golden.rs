@@ -20,7 +20,7 @@ use podlatch_protocol::inventory::{
     ContainerItem, ContainerState, InventoryEvent, Item, ItemKey, NamespaceItem, PodItem, WatchScope, WorkloadItem,
     WorkloadKind,
 };
-use podlatch_protocol::request::{AfterExit, Attach, Open, Program, Reap, ReapReply, Request};
+use podlatch_protocol::request::{AfterExit, Attach, Lease, MarkNonce, Open, Program, Reap, ReapReply, Request};
 use podlatch_protocol::session::{self, Attached, Cleanup, Ended, ExitOutcome, Input, InputApplied, Opened, Output};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -150,6 +150,10 @@ fn enrolment(golden: &mut Golden) {
     golden.message("enrolment.reply.refused", &EnrolReply::Refused("The join token was used.".to_owned()));
 }
 
+fn lease() -> Lease {
+    Lease { valid_for: Duration::from_secs(15), expires_in: Duration::from_hours(8) }
+}
+
 fn requests(golden: &mut Golden) {
     let open = Open {
         session: session_id(),
@@ -159,7 +163,11 @@ fn requests(golden: &mut Golden) {
         credit: 131_072,
         grace: Duration::from_mins(5),
         after_exit: AfterExit::Leave,
+        lease: lease(),
+        marks: None,
     };
+    let marks = Some(MarkNonce([7; 16]));
+    golden.message("request.open.marks", &Request::Open(Open { marks, ..open.clone() }));
     let command = Program::Command(vec!["ls".to_owned(), "-l".to_owned()]);
     golden.message("request.open.command", &Request::Open(Open { program: command, ..open.clone() }));
     golden.message("request.open.end_all", &Request::Open(Open { after_exit: AfterExit::EndAll, ..open.clone() }));
@@ -220,6 +228,7 @@ fn session_stream(golden: &mut Golden) {
     golden.add_to_agent("input", &session::ToAgent::Input(input));
     golden.add_to_agent("resize", &session::ToAgent::Resize(TerminalSize::clamped(300, 50)));
     golden.add_to_agent("recorded", &session::ToAgent::Recorded(4_096));
+    golden.add_to_agent("lease", &session::ToAgent::Lease(lease()));
     golden.add_to_agent("credit", &session::ToAgent::Credit(135_168));
     for cause in EndCause::ALL.iter().copied().chain([EndCause::Other(999)]) {
         golden.add_to_agent(&format!("close.{}", cause.slug()), &session::ToAgent::Close(cause));

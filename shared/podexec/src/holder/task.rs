@@ -442,6 +442,7 @@ impl Owner {
             ToAgent::Resize(size) => self.holder.handle_resize(size),
             ToAgent::Recorded(offset) => self.holder.handle_recorded(offset),
             ToAgent::Credit(limit) => self.holder.handle_credit(limit),
+            ToAgent::Lease(_) => {}
             // After the end, this says that the end was understood.
             ToAgent::Close(_) if self.holder.has_ended() => return Next::Forget,
             ToAgent::Close(cause) => self.end(cause),
