@@ -94,8 +94,9 @@ async fn next_sequence(tx: &mut Tx, session: SessionId) -> Result<i64, StoreErro
 fn event_id(event: &NewEvent, position: i64) -> Uuid {
     let hash: [u8; 32] =
         Sha256::new().chain_update(event.organisation.as_uuid()).chain_update(position.to_be_bytes()).finalize().into();
-    let [a, b, c, d, e, f, g, h, i, j, ..] = hash;
-    uuid::Builder::from_unix_timestamp_millis(event.at.since_epoch(), &[a, b, c, d, e, f, g, h, i, j]).into_uuid()
+    let mut ten = [0; 10];
+    ten.copy_from_slice(&hash[..10]);
+    uuid::Builder::from_unix_timestamp_millis(event.at.since_epoch(), &ten).into_uuid()
 }
 
 /// What is looked up for an event.

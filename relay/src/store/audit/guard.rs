@@ -28,8 +28,8 @@ FOR EACH ROW EXECUTE FUNCTION audit_append_only();
 /// Makes the database refuse to change or delete events. May be run again.
 pub(in crate::store) async fn refuse_changes(tx: &mut Tx) -> Result<(), StoreError> {
     match tx.on() {
-        Engine::Sqlite(on) => drop(sqlx::raw_sql(SQLITE).execute(on).await?),
-        Engine::Postgres(on) => drop(sqlx::raw_sql(POSTGRES).execute(on).await?),
+        Engine::Sqlite(on) => sqlx::raw_sql(SQLITE).execute(on).await.map(|_| ())?,
+        Engine::Postgres(on) => sqlx::raw_sql(POSTGRES).execute(on).await.map(|_| ())?,
     }
     Ok(())
 }
