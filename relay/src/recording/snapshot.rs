@@ -88,7 +88,7 @@ impl Model {
 
     fn feed(&mut self, bytes: &[u8]) {
         self.modes.feed(bytes);
-        self.terminal.feed(&self.utf8.decode(bytes));
+        self.terminal.feed(self.utf8.decode(bytes));
     }
 
     /// Scrollback first, pushed out of the screen by empty lines; then the screen, its modes, and the split character.

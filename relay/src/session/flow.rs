@@ -17,7 +17,7 @@ pub(crate) const VIEWER_WINDOW_BYTES: u64 = 256 * 1024;
 const UNWATCHED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Smallest step of credit that is worth a message.
-const STEP_BYTES: u64 = VIEWER_WINDOW_BYTES / 4;
+pub(super) const STEP_BYTES: u64 = VIEWER_WINDOW_BYTES / 4;
 
 /// Credit without end, for a session that is being closed: what is left is recorded, and it cannot be much.
 pub(super) const UNLIMITED: u64 = 1 << 59;
@@ -69,14 +69,15 @@ impl Flow {
         self.granted
     }
 
-    /// A higher limit in source bytes, where there is one that is worth a message; `end` is where the output ends.
-    pub(super) fn grant(&mut self, end: Position) -> Option<u64> {
-        let limit = self.limit(end);
-        if limit < self.granted.saturating_add(STEP_BYTES) {
-            return None;
-        }
-        self.granted = limit;
-        Some(limit)
+    /// By how much the limit could grow, where that is worth a message; `end` is where the output ends.
+    pub(super) fn growth(&self, end: Position) -> Option<u64> {
+        self.limit(end).checked_sub(self.granted).filter(|growth| *growth >= STEP_BYTES)
+    }
+
+    /// Raises the limit by so much, and says what it is now, in source bytes.
+    pub(super) fn grow(&mut self, growth: u64) -> u64 {
+        self.granted += growth;
+        self.granted
     }
 
     /// What was sent cannot be taken back, so a session that nobody looks at gets credit in small pieces: when somebody comes
@@ -101,6 +102,10 @@ mod tests {
         Position { recorded: offset, source: offset }
     }
 
+    fn grant(flow: &mut Flow, end: u64) -> Option<u64> {
+        flow.growth(at(end)).map(|growth| flow.grow(growth))
+    }
+
     #[test]
     fn the_fastest_viewer_sets_the_pace() {
         let mut flow = Flow::at(0);
@@ -108,7 +113,7 @@ mod tests {
         flow.join(B, 0);
         assert_eq!(flow.grant_anew(at(0)), VIEWER_WINDOW_BYTES);
         flow.handle_rendered(A, STEP_BYTES, u64::MAX);
-        assert_eq!(flow.grant(at(0)), Some(STEP_BYTES + VIEWER_WINDOW_BYTES));
+        assert_eq!(grant(&mut flow, 0), Some(STEP_BYTES + VIEWER_WINDOW_BYTES));
         assert_eq!(flow.rendered_by_all(), Some(0));
     }
 
@@ -118,9 +123,9 @@ mod tests {
         flow.join(A, 0);
         flow.grant_anew(at(0));
         flow.handle_rendered(A, STEP_BYTES - 1, u64::MAX);
-        assert_eq!(flow.grant(at(0)), None);
+        assert_eq!(grant(&mut flow, 0), None);
         flow.handle_rendered(A, STEP_BYTES, u64::MAX);
-        assert!(flow.grant(at(0)).is_some());
+        assert!(grant(&mut flow, 0).is_some());
     }
 
     #[test]
@@ -139,11 +144,11 @@ mod tests {
         flow.grant_anew(at(0));
         flow.handle_rendered(A, 1_000, 1_000);
         flow.leave(A);
-        assert_eq!(flow.grant(at(1_000)), None, "a window is granted already");
+        assert_eq!(grant(&mut flow, 1_000), None, "a window is granted already");
         let later = 1_000 + VIEWER_WINDOW_BYTES;
-        assert_eq!(flow.grant(at(later)), Some(later + VIEWER_WINDOW_BYTES));
-        assert_eq!(flow.grant(at(1 << 40)), Some(1_000 + UNWATCHED_BYTES));
-        assert_eq!(flow.grant(at(1 << 41)), None);
+        assert_eq!(grant(&mut flow, later), Some(later + VIEWER_WINDOW_BYTES));
+        assert_eq!(grant(&mut flow, 1 << 40), Some(1_000 + UNWATCHED_BYTES));
+        assert_eq!(grant(&mut flow, 1 << 41), None);
     }
 
     #[test]
@@ -151,7 +156,6 @@ mod tests {
         let mut flow = Flow::at(0);
         flow.join(A, 0);
         flow.grant_anew(at(0));
-        let end = Position { recorded: 0, source: STEP_BYTES };
-        assert_eq!(flow.grant(end), Some(STEP_BYTES + VIEWER_WINDOW_BYTES));
+        assert_eq!(flow.growth(Position { recorded: 0, source: STEP_BYTES }), Some(STEP_BYTES));
     }
 }
