@@ -97,14 +97,13 @@ pub struct Marker {
 
 /// How a recording ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndEntry {
+pub(super) struct EndEntry {
     pub(super) previous: Hash,
     /// How many segments it has.
-    pub segments: u64,
-    /// Whether it has all that the process wrote.
-    pub outcome: Outcome,
+    pub(super) segments: u64,
+    pub(super) outcome: Outcome,
     /// The process' status, if it is known.
-    pub exit_status: Option<i32>,
+    pub(super) exit_status: Option<i32>,
 }
 
 /// Whether a recording has all that the process wrote.

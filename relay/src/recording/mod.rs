@@ -318,7 +318,7 @@ mod tests {
     fn start(folder: &Path) -> Recorder {
         let store = RecordingsStore::open(&StoreLocation::Folder(folder.join("store")), []).expect("opens");
         let (sealed, _nobody) = mpsc::channel(1);
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_mins(1);
         Recorder::start(RecorderParts { hot: folder.to_owned(), store, patience, sealed }).expect("starts")
     }
 

@@ -6,6 +6,8 @@
 
 mod local;
 mod render;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::io;

@@ -20,7 +20,7 @@ const EVENT_BYTES: usize = 64 * 1024;
 
 /// Where sealing stands: behind the last sealed segment.
 #[derive(Debug, Clone)]
-pub(super) struct Cursor {
+pub(in crate::recording) struct Cursor {
     /// Number of the next segment.
     pub(super) index: u64,
     /// Hash of the last entry.

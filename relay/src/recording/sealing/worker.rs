@@ -57,17 +57,17 @@ enum Step {
 }
 
 /// What all sealing shares.
-pub(in super::super) struct Worker {
-    pub(in super::super) store: RecordingsStore,
-    pub(in super::super) pace: Pace,
+pub(in crate::recording) struct Worker {
+    pub(in crate::recording) store: RecordingsStore,
+    pub(in crate::recording) pace: Pace,
     /// How long nothing may be stored before a session is ended.
-    pub(in super::super) patience: Duration,
-    pub(in super::super) sealed: mpsc::Sender<Sealed>,
+    pub(in crate::recording) patience: Duration,
+    pub(in crate::recording) sealed: mpsc::Sender<Sealed>,
     permits: Semaphore,
 }
 
 impl Worker {
-    pub(in super::super) fn new(
+    pub(in crate::recording) fn new(
         store: RecordingsStore,
         pace: Pace,
         patience: Duration,
@@ -77,7 +77,7 @@ impl Worker {
     }
 
     /// Seals what is asked for, until nobody can ask any more.
-    pub(in super::super) async fn run(self, mut queue: mpsc::Receiver<Arc<Shared>>) {
+    pub(in crate::recording) async fn run(self, mut queue: mpsc::Receiver<Arc<Shared>>) {
         let worker = Arc::new(self);
         let tasks = TaskTracker::new();
         while let Some(recording) = queue.recv().await {
@@ -198,9 +198,9 @@ impl Worker {
             Some(before) => Failing { backoff: (before.backoff * 2).min(LONGEST_BACKOFF), ..before },
         };
         let for_how_long = now - failing.since;
-        if for_how_long < self.patience {
+        if let Some(left) = self.patience.checked_sub(for_how_long).filter(|left| !left.is_zero()) {
             debug!(session.id = %recording.key.session, %error, "a segment could not be stored; trying again");
-            return Failing { backoff: failing.backoff.min(self.patience - for_how_long), ..failing };
+            return Failing { backoff: failing.backoff.min(left), ..failing };
         }
         if recording.fail(&format!("nothing could be stored for {for_how_long:.0?}: {error}")) {
             warn!(session.id = %recording.key.session, %error, "a recording cannot be stored; its session will be ended");
