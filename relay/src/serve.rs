@@ -127,7 +127,7 @@ fn sessions(
     agents: &Agents,
     (clock, entropy): (&Clock, &Entropy),
 ) -> Sessions {
-    let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+    let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
     // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
     let tracker = TaskTracker::new();
     Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker)

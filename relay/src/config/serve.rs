@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use podlatch_protocol::request::AfterExit;
 
-use super::{AddressArgs, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme, switch};
+use super::{
+    AddressArgs, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme, switch,
+};
 use crate::data_folder;
 use crate::recording::StoreLocation;
 use crate::store::DatabaseUrl;
@@ -52,6 +54,10 @@ pub struct ServeArgs {
     #[arg(long, env = "PODLATCH_END_DETACHED_ON_EXIT", action = ArgAction::SetTrue, value_parser = switch())]
     pub end_detached_on_exit: bool,
 
+    /// How commands are found.
+    #[command(flatten)]
+    pub commands: CommandArgs,
+
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -82,6 +88,8 @@ pub struct Config {
     pub recordings_store: StoreLocation,
     /// How long nothing may be stored before a session is ended.
     pub recordings_patience: Duration,
+    /// How commands are found.
+    pub commands: CommandSource,
 }
 
 /// Where TLS ends.
@@ -143,6 +151,7 @@ impl TryFrom<ServeArgs> for Config {
             tls,
             grace: args.grace.get(),
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
+            commands: args.commands.into(),
         })
     }
 }
@@ -168,6 +177,14 @@ mod tests {
         assert_eq!(config.database.to_string(), "sqlite:./.data/relay/podlatch.db");
         assert_eq!((config.http_listen.to_string().as_str(), config.tls), ("127.0.0.1:8080", TlsEnd::Nowhere));
         assert_eq!((config.grace, config.after_exit), (Duration::from_mins(5), AfterExit::Leave));
+    }
+
+    #[test]
+    fn commands_can_be_looked_for_less() {
+        let source = |flags: &[&str]| config(flags).expect("consistent").commands;
+        assert_eq!(source(&[]), CommandSource::MarksAndScreen);
+        assert_eq!(source(&["--no-shell-marks"]), CommandSource::Screen);
+        assert_eq!(source(&["--no-commands"]), CommandSource::Nowhere);
     }
 
     #[test]

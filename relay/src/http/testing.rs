@@ -20,7 +20,7 @@ use super::{rate_limit, router};
 use crate::app::App;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::{Clock, ClockHand, UnixMillis};
-use crate::config::{Config, TlsEnd};
+use crate::config::{CommandSource, Config, TlsEnd};
 use crate::data_folder;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::cluster::{Cluster, ClusterType};
@@ -75,6 +75,7 @@ impl TestRelay {
             after_exit: AfterExit::Leave,
             recordings_store: StoreLocation::Folder(data_folder::recordings(folder.path())),
             recordings_patience: Duration::from_mins(2),
+            commands: CommandSource::Screen,
         };
         let parts = RecorderParts {
             hot: data_folder::create_hot_logs(folder.path()).expect("a folder"),
@@ -82,7 +83,7 @@ impl TestRelay {
             patience: config.recordings_patience,
             sealed: mpsc::channel(1).0,
         };
-        let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+        let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
         let sessions = Sessions::new(
             store.clone(),
             Recorder::start(parts).expect("starts"),

@@ -16,6 +16,7 @@
 pub mod archive;
 pub mod asciicast;
 mod files;
+mod following;
 mod manifest;
 mod reading;
 mod sealing;
@@ -45,11 +46,13 @@ use tail::Tail;
 use timeline::{Event, Exit};
 use writer::Job;
 
+pub(crate) use following::{LogReader, Step};
 pub use manifest::{Hash, Marker, Outcome, SegmentEntry};
 pub use reading::ReadError;
 pub use sealing::Sealed;
 pub use snapshot::Snapshot;
 pub use store::{RecordingsStore, StoreError, StoreLocation};
+pub(crate) use timeline::Mark;
 pub use timeline::OutputEnd;
 pub use writer::{Recorder, RecorderParts};
 
@@ -235,6 +238,12 @@ impl Recording {
     /// beyond 4 KiB is cut. Not cancel safe.
     pub async fn marker(&self, label: String, at: UnixMillis) -> Result<(), RecordingError> {
         self.note(Event::Marker(label), at).await
+    }
+
+    /// Records what the shell said, and that the output went on to `source_end` with it: in order with the output, and at
+    /// once, so that no mark is recorded twice. Not cancel safe.
+    pub(crate) async fn mark(&self, mark: Mark, source_end: u64, at: UnixMillis) -> Result<(), RecordingError> {
+        self.send(Job::Mark { recording: Arc::clone(&self.shared), mark, source_end, at }).await
     }
 
     async fn note(&self, event: Event, at: UnixMillis) -> Result<(), RecordingError> {

@@ -16,7 +16,7 @@ use tracing::error;
 use super::files::Files;
 use super::sealing::{Pace, Phase, SealQueue, Sealed, Worker};
 use super::store::{Durability, RecordingsStore};
-use super::timeline::{Event, Exit};
+use super::timeline::{Event, Exit, Mark};
 use super::{IN_FLIGHT_BYTES, NewRecording, Piece, Position, Recording, RecordingError, SessionKey, Shared};
 use crate::clock::UnixMillis;
 
@@ -46,6 +46,12 @@ pub(super) enum Job {
         event: Event,
         at: UnixMillis,
     },
+    Mark {
+        recording: Arc<Shared>,
+        mark: Mark,
+        source_end: u64,
+        at: UnixMillis,
+    },
     /// The last event. Answers when it is written, with where the recording ends.
     Finish {
         recording: Arc<Shared>,
@@ -72,6 +78,7 @@ impl std::fmt::Debug for Job {
         f.write_str(match self {
             Self::Output { .. } => "Job::Output",
             Self::Note { .. } => "Job::Note",
+            Self::Mark { .. } => "Job::Mark",
             Self::Finish { .. } => "Job::Finish",
             Self::Sync { .. } => "Job::Sync",
         })
@@ -230,6 +237,7 @@ fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncReq
                     write_output(&recording, run, sync);
                 }
                 Job::Note { recording, event, at } => note(&recording, event, at, sync),
+                Job::Mark { recording, mark, source_end, at } => write_mark(&recording, mark, (source_end, at), sync),
                 Job::Finish { recording, exit, at, done } => {
                     note(&recording, Event::Exit(exit), at, sync);
                     // An error means that nobody waits any more.
@@ -291,6 +299,22 @@ fn note(recording: &Arc<Shared>, event: Event, at: UnixMillis, sync: &std_mpsc::
     }
     let result = recording.files().note(event, at);
     if note_failure(recording, result).is_some() {
+        ask_for_sync(recording, sync);
+    }
+}
+
+fn write_mark(
+    recording: &Arc<Shared>,
+    mark: Mark,
+    (source_end, at): (u64, UnixMillis),
+    sync: &std_mpsc::SyncSender<SyncRequest>,
+) {
+    if recording.room.is_closed() {
+        return;
+    }
+    let result = recording.files().mark(mark, source_end, at);
+    if let Some(position) = note_failure(recording, result) {
+        recording.move_to(position);
         ask_for_sync(recording, sync);
     }
 }

@@ -208,10 +208,12 @@ impl Rendering {
                 self.done.to.size = size;
                 self.put(entry.at, &asciicast::Event::Resize(size));
             }
-            Event::Marker(label) => {
-                self.put(entry.at, &asciicast::Event::Marker(label.clone()));
-                let at_ms = self.done.to.clock.elapsed_ms();
-                self.done.markers.push(Marker { at_ms, label });
+            Event::Marker(label) => self.put_marker(entry.at, label),
+            Event::Mark(mark) => {
+                if !mark.label.is_empty() {
+                    self.put_marker(entry.at, mark.label);
+                }
+                self.done.to.position.source = entry.position.source;
             }
             Event::Exit(exit) => {
                 self.finish();
@@ -255,6 +257,12 @@ impl Rendering {
             self.begin(&asciicast::Event::Other);
             asciicast::Event::Output(rest.to_owned()).put(0, &mut self.done.cast);
         }
+    }
+
+    fn put_marker(&mut self, at: UnixMillis, label: String) {
+        self.put(at, &asciicast::Event::Marker(label.clone()));
+        let at_ms = self.done.to.clock.elapsed_ms();
+        self.done.markers.push(Marker { at_ms, label });
     }
 
     fn put(&mut self, at: UnixMillis, event: &asciicast::Event) {
