@@ -58,7 +58,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
     let recordings = RecordingsStore::open(&config.recordings_store, std::env::vars())
         .with_context(|| format!("recordings cannot be kept in {}", config.recordings_store))?;
-    let (recorder, sealed) = recorder(&config, recordings)?;
+    let (recorder, sealed) = recorder(&config, recordings.clone())?;
     let sessions = sessions(&config, &store, recorder, &agents, (&clock, &entropy));
     sessions.restore().await?;
     let app = App {
@@ -76,6 +76,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     app.lifecycle.spawn(follow_agents(app.clone()));
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
+    tokio::spawn(recording_jobs::keep_retention(app.store.clone(), recordings, app.clock.clone()));
     let tunnel_listener = listen_for_agents(&app).await?;
     let tunnel = tunnel_listener.address()?;
     http::server::spawn(listener, &app);

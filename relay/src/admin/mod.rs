@@ -7,6 +7,7 @@ mod join_command;
 mod join_token;
 mod list;
 mod lookup;
+mod retention;
 mod revoke;
 mod sign_in_link;
 
@@ -54,6 +55,8 @@ pub enum AdminCommand {
     CreateCluster(create_cluster::CreateClusterArgs),
     /// Print a new one-use join token for a cluster, and how to install its agent
     JoinToken(join_token::JoinTokenArgs),
+    /// Set, or only show, how long an organisation keeps recordings
+    RecordingRetention(retention::RetentionArgs),
     /// List what there is
     #[command(subcommand)]
     List(list::ListCommand),
@@ -108,6 +111,7 @@ pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Resul
         AdminCommand::SignInLink(args) => Box::new(sign_in_link::run(&desk, args).await?),
         AdminCommand::CreateCluster(args) => Box::new(create_cluster::run(&desk, args).await?),
         AdminCommand::JoinToken(args) => Box::new(join_token::run(&desk, args).await?),
+        AdminCommand::RecordingRetention(args) => Box::new(retention::run(&desk, args).await?),
         AdminCommand::List(command) => list::run(&desk, command).await?,
         AdminCommand::Revoke(command) => Box::new(revoke::run(&desk, command).await?),
     };

@@ -6,4 +6,5 @@ pub mod audit;
 pub mod cluster;
 pub mod name;
 pub mod organisation;
+pub mod recording;
 pub mod session;
