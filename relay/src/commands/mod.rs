@@ -6,7 +6,13 @@
 
 pub mod redact;
 
+mod keys;
+mod lines;
+mod prompt;
+mod scan;
+mod screen;
 mod tracker;
+mod typed;
 
 pub use tracker::Tracker;
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use podlatch_protocol::terminal::TerminalSize;
 
+use super::lines::Lines;
 use super::redact::redact;
 use super::{Command, Event, MAX_COMMAND_BYTES, Mark, Secrets, Source};
 use crate::clock::UnixMillis;
@@ -19,34 +20,64 @@ pub struct Tracker {
     submitted: u64,
     cwd: Option<String>,
     running: Option<Command>,
+    lines: Lines,
+    /// A shell with marks reads lines now, so the screen need not be read.
+    marked_shell_reads: bool,
 }
 
 impl Tracker {
     /// For a session that starts with a terminal of `size`.
-    pub fn new(_size: TerminalSize, secrets: Secrets) -> Self {
-        Self { secrets, events: VecDeque::new(), submitted: 0, cwd: None, running: None }
+    pub fn new(size: TerminalSize, secrets: Secrets) -> Self {
+        Self {
+            secrets,
+            events: VecDeque::new(),
+            submitted: 0,
+            cwd: None,
+            running: None,
+            lines: Lines::new(size),
+            marked_shell_reads: false,
+        }
     }
 
     /// Output of the session, without marks, in pieces of any length.
-    pub fn output(&mut self, _bytes: &[u8], _at: UnixMillis) {}
+    pub fn output(&mut self, bytes: &[u8], at: UnixMillis) {
+        let mut accepted = Vec::new();
+        self.lines.output(bytes, at, |line| accepted.push(line));
+        if !self.marked_shell_reads {
+            for line in accepted {
+                self.submit(&line.text, Source::Screen, line.confidence, at);
+            }
+        }
+    }
 
     /// What the person's terminal sent: keys, pastes, and its own replies to programs.
-    pub fn input(&mut self, _bytes: &[u8], _at: UnixMillis) {}
+    pub fn input(&mut self, bytes: &[u8], at: UnixMillis) {
+        self.lines.input(bytes, at);
+    }
 
     /// The terminal has a new size from here on.
-    pub fn resize(&mut self, _size: TerminalSize) {}
+    pub fn resize(&mut self, size: TerminalSize) {
+        self.lines.resize(size);
+    }
 
     /// The shell's mark at this place of the output.
     pub fn mark(&mut self, mark: Mark, at: UnixMillis) {
         match mark {
-            Mark::PromptStart => self.finished(None),
-            Mark::PromptEnd | Mark::Executed => {}
+            Mark::PromptStart => {
+                self.finished(None);
+                self.marked_shell_reads = true;
+            }
+            Mark::PromptEnd => self.marked_shell_reads = true,
+            Mark::Executed => self.marked_shell_reads = false,
             Mark::CommandLine(text) => {
                 self.finished(None);
                 let command = self.submit(&text, Source::Marks, 1.0, at);
                 self.running = command;
             }
-            Mark::Finished(exit_code) => self.finished(exit_code),
+            Mark::Finished(exit_code) => {
+                self.finished(exit_code);
+                self.marked_shell_reads = true;
+            }
             Mark::Cwd(cwd) => self.cwd = Some(cwd),
         }
     }
