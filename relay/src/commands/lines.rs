@@ -36,6 +36,8 @@ pub(super) struct Lines {
     bracketed: bool,
     /// The cursor was asked for since the last accepted line.
     asked: bool,
+    /// Where the cursor was when bracketed paste was switched on: the line begins in that row or below.
+    bracketed_row: Option<avt::Anchor>,
     opened: Option<Opened>,
     last_output: Option<UnixMillis>,
     /// The last row of the line that was accepted last.
@@ -83,6 +85,7 @@ impl Lines {
             prompts: Prompts::default(),
             bracketed: false,
             asked: false,
+            bracketed_row: None,
             opened: None,
             last_output: None,
             accepted_row: None,
@@ -96,6 +99,10 @@ impl Lines {
     /// Follows output, and calls `on_line` for each line that is accepted in it.
     pub(super) fn output(&mut self, bytes: &[u8], at: UnixMillis, mut on_line: impl FnMut(Accepted)) {
         self.screen.settle();
+        // A line that ends at the margin has its line feed already when it is submitted.
+        if !self.bracketed && !self.typed.lines.is_empty() && self.screen.cursor_at_line_start() {
+            self.plain_lines(1).into_iter().for_each(&mut on_line);
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let watch = !self.bracketed && !self.typed.lines.is_empty();
@@ -104,7 +111,7 @@ impl Lines {
             rest = &rest[length..];
             let Some(stop) = stop else { break };
             if stop == Stop::LineFeed {
-                let accepted = self.line_feed();
+                let accepted = self.plain_lines(0);
                 let (feed, after) = rest.split_at(1);
                 self.screen.feed(feed);
                 rest = after;
@@ -157,6 +164,7 @@ impl Lines {
                     self.opened = None;
                 }
                 self.bracketed = true;
+                self.bracketed_row = self.screen.mark_row(0);
                 None
             }
             Stop::BracketedPaste { on: false } if self.bracketed => {
@@ -180,7 +188,9 @@ impl Lines {
     /// A line editor with bracketed paste finished a line: before or behind its line feed.
     fn bracketed_line(&mut self) -> Option<Accepted> {
         let below = usize::from(self.screen.cursor_at_line_start());
-        let place = Place { rows: self.screen.rows(below), below, editor: Editor::BracketedPaste };
+        let begin = self.bracketed_row.take();
+        let rows = self.screen.rows_from(begin.as_ref(), below);
+        let place = Place { rows, below, editor: Editor::BracketedPaste };
         let found = self.at_known_prompt(&place).or_else(|| self.by_expectation(&place))?;
         let kind = self.judge(&found, &place)?;
         let line = self.consume(&found)?;
@@ -201,26 +211,29 @@ impl Lines {
         let mut line = lines.drain(..(index + 1).min(lines.len())).next_back()?;
         match expected {
             Some(text) => (line.text, line.exact) = (text, true),
-            None => line.exact = false,
+            // What the shell suggests behind the typed text is not submitted with it.
+            None => line.exact &= !line.text.trim().is_empty() && found.text.starts_with(&line.text),
         }
         Some(line)
     }
 
     /// Before a line feed without bracketed paste: the line is accepted if it is what was typed, at a prompt.
-    fn line_feed(&mut self) -> Option<Accepted> {
+    fn plain_lines(&mut self, below: usize) -> Option<Accepted> {
         if self.screen.on_alternate() || self.typed.lines.is_empty() {
             return None;
         }
-        let last = self.screen.last_in_cursor_row()?;
-        let plausible = |line: &Line| !line.exact || line.submit != Submit::Enter || line.text.trim_end().ends_with(last);
+        let last = self.screen.last_in_row(below)?;
+        let plausible =
+            |line: &Line| !line.exact || line.submit != Submit::Enter || line.text.trim_end().ends_with(last);
         if !self.typed.lines.iter().any(plausible) {
             return None;
         }
         let editor = if self.asked { Editor::AskCursor } else { Editor::Silent };
-        let place = Place { rows: self.screen.logical_line(), below: 0, editor };
+        let place = Place { rows: self.screen.logical_line(below), below, editor };
         let index = (0..self.typed.lines.len()).find_map(|index| Some((index, self.plain_line(index, &place)?)));
         let (index, (found, kind)) = index?;
-        let line = self.typed.lines.drain(..=index).next_back()?;
+        let mut line = self.typed.lines.drain(..=index).next_back()?;
+        line.exact &= screen::same_but_blanks(&found.text, &line.text);
         self.asked = false;
         let accepted = self.accept(&found, kind, &place, &line);
         self.opened = None;
@@ -232,22 +245,24 @@ impl Lines {
         let line = &self.typed.lines[index];
         let found = match (line.exact, line.submit) {
             (_, Submit::EndOfInput) => return None,
-            (true, Submit::Enter) => expected(&place.rows, &line.text)?,
+            (true, Submit::Enter) => self.exact_line(place, &line.text)?,
             (true, Submit::Interrupt) => {
                 expected(&place.rows, &format!("{}^C", line.text)).or_else(|| expected(&place.rows, &line.text))?
             }
             (false, submit) => {
                 let found = self.at_known_prompt(place)?;
-                let rest_fits = screen::find_suffix(&found.text, &line.text).is_some() || submit == Submit::Interrupt;
-                if !rest_fits || found.text.is_empty() || self.screen.cursor_at_margin() {
+                let fits = submit == Submit::Interrupt
+                    || screen::find_suffix(&found.text, &line.text).is_some()
+                    || (line.moved && found.text.contains(&line.text));
+                if !fits || found.text.is_empty() || place.below > 0 || self.screen.cursor_at_margin() {
                     return None;
                 }
                 found
             }
         };
         // A shell that asks for the cursor does so at each prompt, unless more input waits already.
-        let typed_at_rest = self.opened.as_ref().is_some_and(|opened| opened.clean);
-        if typed_at_rest && !self.asked && self.prompts.editor_of(&found.prompt) == Some(Editor::AskCursor) {
+        let typed_at_rest = self.opened.as_ref().is_some_and(|opened| opened.clean && opened.prompt == found.prompt);
+        if typed_at_rest && !self.asked && self.prompts.wants_cursor(&found.prompt) {
             return None;
         }
         let kind = self.judge(&found, place)?;
@@ -262,7 +277,8 @@ impl Lines {
 
     /// The text behind the nearest prompt that is known, or at which the line was opened.
     fn at_known_prompt(&self, place: &Place) -> Option<Found> {
-        let opened = self.opened.as_ref().filter(|opened| (opened.clean || opened.asked) && !opened.prompt.trim().is_empty());
+        let opened =
+            self.opened.as_ref().filter(|opened| (opened.clean || opened.asked) && !opened.prompt.trim().is_empty());
         let candidates = opened.map(|opened| opened.prompt.as_str()).into_iter().chain(self.prompts.known());
         let (first_row, prompt) = candidates
             .filter_map(|prompt| Some((screen::find_prompt(&place.rows, prompt)?, prompt)))
@@ -270,7 +286,19 @@ impl Lines {
         let text = screen::text(&place.rows[first_row..]);
         let right = self.opened.as_ref().map_or("", |opened| opened.right.as_str());
         let text = text.strip_prefix(prompt).unwrap_or_default();
-        Some(Found { prompt: prompt.to_owned(), text: without_right(text, right).to_owned(), first_row })
+        let text = without_indent(&without_right(text, right), prompt.chars().count());
+        Some(Found { prompt: prompt.to_owned(), text, first_row })
+    }
+
+    /// A typed line at a known prompt or any other. If only its end is there, the rest went to another program before.
+    fn exact_line(&self, place: &Place, typed: &str) -> Option<Found> {
+        let known = self.at_known_prompt(place);
+        let whole = |found: &Found| !found.text.trim().is_empty() && screen::same_but_blanks(&found.text, typed);
+        let end = |found: &Found| ends_with_command(typed, &found.text);
+        match known {
+            Some(found) if whole(&found) => Some(found),
+            known => expected(&place.rows, typed).or_else(|| known.filter(end)),
+        }
     }
 
     /// The text of a typed line where no prompt is known.
@@ -282,7 +310,8 @@ impl Lines {
         if line.submit != Submit::Enter {
             return None;
         }
-        let text = if line.exact { line.text.trim_end() } else { found.text.trim_end() };
+        let text = if line.exact { with_blanks_of(&found.text, &line.text) } else { found.text.clone() };
+        let text = text.trim_end();
         self.prompts.submitted(&found.prompt, place.editor, kind, text);
         self.accepted_row = self.screen.mark_row(place.below);
         if text.trim().is_empty() {
@@ -298,6 +327,13 @@ impl Lines {
     }
 }
 
+/// What was typed, with the blanks before it that the screen shows: others went to another program.
+fn with_blanks_of(shown: &str, typed: &str) -> String {
+    let shown = shown.len() - shown.trim_start_matches(' ').len();
+    let typed_blanks = typed.len() - typed.trim_start_matches(' ').len();
+    typed[typed_blanks.saturating_sub(shown)..].to_owned()
+}
+
 /// The typed line that the text on the screen is, with its exact text.
 fn matching(lines: &VecDeque<Line>, text: &str) -> Option<(usize, String)> {
     const JOINED_AT_MOST: usize = 16;
@@ -308,7 +344,9 @@ fn matching(lines: &VecDeque<Line>, text: &str) -> Option<(usize, String)> {
     }
     for first in 0..lines.len() {
         let mut joined = String::new();
-        for (index, line) in lines.iter().enumerate().skip(first).take(JOINED_AT_MOST).take_while(|(_, line)| line.exact) {
+        for (index, line) in
+            lines.iter().enumerate().skip(first).take(JOINED_AT_MOST).take_while(|(_, line)| line.exact)
+        {
             joined.push_str(&line.text);
             if is_it(&joined) {
                 return Some((index, joined));
@@ -316,15 +354,38 @@ fn matching(lines: &VecDeque<Line>, text: &str) -> Option<(usize, String)> {
             joined.push('\n');
         }
     }
+    if let Some(index) = lines.iter().position(|line| line.exact && mostly_shown(text, &line.text)) {
+        return Some((index, lines[index].text.clone()));
+    }
     // Keys that went to another program before, or a right prompt behind.
     let text = text.trim_end();
     let nearly = |line: &Line| {
         let beside = text.strip_prefix(line.text.as_str()).is_some_and(|rest| rest.starts_with("  "));
-        line.exact && !text.is_empty() && (line.text.trim_end().ends_with(text) || (beside && !line.text.is_empty()))
+        line.exact && (ends_with_command(&line.text, text) || (beside && !line.text.is_empty()))
     };
     let index = lines.iter().position(nearly)?;
-    let expected = if lines[index].text.trim_end().ends_with(text) { text } else { &lines[index].text };
+    let expected = if ends_with_command(&lines[index].text, text) { text } else { &lines[index].text };
     Some((index, expected.to_owned()))
+}
+
+/// Whether a line that is longer than the screen was typed as far as the screen shows it.
+fn mostly_shown(shown: &str, typed: &str) -> bool {
+    const AT_LEAST: usize = 200;
+    let visible = |text: &str| text.chars().filter(|character| !character.is_whitespace()).collect::<Vec<_>>();
+    if typed.len() < AT_LEAST {
+        return false;
+    }
+    let (shown, typed) = (visible(shown), visible(typed));
+    let prefix = shown.iter().zip(&typed).take_while(|(one, other)| one == other).count();
+    let suffix = shown.iter().rev().zip(typed.iter().rev()).take_while(|(one, other)| one == other).count();
+    prefix.max(suffix) * 2 > typed.len()
+}
+
+/// Whether a typed line ends with the text of a command. The keys before were for another program, and no words of it.
+fn ends_with_command(typed: &str, command: &str) -> bool {
+    let command = command.trim();
+    let before = typed.trim_end().strip_suffix(command);
+    !command.is_empty() && before.is_some_and(|before| !before.ends_with(char::is_whitespace))
 }
 
 /// The typed text at the end of the rows, with what stands left of it.
@@ -346,9 +407,26 @@ fn expected(rows: &[Row], typed: &str) -> Option<Found> {
     None
 }
 
-fn without_right<'a>(text: &'a str, right: &str) -> &'a str {
-    match text.strip_suffix(right) {
-        Some(left) if !right.is_empty() && (left.is_empty() || left.ends_with(' ')) => left.trim_end(),
-        _ => text,
+/// The first line without a right prompt.
+fn without_right(text: &str, right: &str) -> String {
+    let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
+    match first.strip_suffix(right) {
+        Some(left) if !right.is_empty() && (left.is_empty() || left.ends_with(' ')) => {
+            format!("{}{rest}", left.trim_end())
+        }
+        _ => text.to_owned(),
     }
+}
+
+/// The text without the blanks by which fish draws further lines below the first.
+fn without_indent(text: &str, width: usize) -> String {
+    let indented = |line: &str| line.len() - line.trim_start_matches(' ').len() >= width;
+    if width < 2 || !text.contains('\n') || !text.lines().skip(1).all(indented) {
+        return text.to_owned();
+    }
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| if index == 0 { line } else { line.trim_start() })
+        .collect::<Vec<_>>()
+        .join("\n")
 }

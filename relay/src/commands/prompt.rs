@@ -36,6 +36,8 @@ pub(super) struct Prompts {
     known: VecDeque<(String, Editor)>,
     /// The command that was submitted last at a prompt: what runs now, or ran.
     running: String,
+    /// The editor at which it was submitted.
+    editor: Option<Editor>,
 }
 
 impl Prompts {
@@ -50,7 +52,8 @@ impl Prompts {
             return;
         }
         command.clone_into(&mut self.running);
-        self.known.retain(|(known, _)| known != prompt);
+        self.editor = Some(editor);
+        self.known.retain(|(known, of)| known != prompt || *of != editor);
         if self.known.len() == MAX_KNOWN {
             self.known.pop_front();
         }
@@ -64,8 +67,12 @@ impl Prompts {
         if trimmed.is_empty() || asks_for_secret(trimmed) {
             return None;
         }
-        if follows && is_continuation(trimmed) && !starts_interpreter(&self.running) {
+        let as_before = self.editor.is_some_and(|of| same_editor(of, editor));
+        if follows && as_before && is_continuation(trimmed) && !starts_interpreter(&self.running) {
             return Some(Kind::Continuation);
+        }
+        if self.known.iter().any(|(known, of)| same_editor(*of, editor) && prompt == known) {
+            return Some(Kind::Known);
         }
         let changes = changes_prompt(&self.running);
         if is_interpreter(trimmed) && !changes {
@@ -87,20 +94,25 @@ impl Prompts {
         likely.then_some(Kind::New)
     }
 
-    /// Whether a program runs that may be another shell, so that its prompts are to be looked for.
-    pub(super) fn may_be_nested(&self) -> bool {
-        self.known.is_empty() || starts_shell(&self.running)
+    /// Whether a shell with this prompt asks for the cursor each time.
+    pub(super) fn wants_cursor(&self, prompt: &str) -> bool {
+        let mut editors =
+            self.known.iter().filter(|(known, _)| prompt.ends_with(known.as_str())).map(|(_, of)| *of).peekable();
+        match editors.peek() {
+            Some(_) => editors.all(|editor| editor == Editor::AskCursor),
+            None => self.editor == Some(Editor::AskCursor),
+        }
     }
+}
 
-    /// The editor of the shell whose prompt this is.
-    pub(super) fn editor_of(&self, prompt: &str) -> Option<Editor> {
-        self.known.iter().rev().find(|(known, _)| prompt.ends_with(known.as_str())).map(|(_, editor)| *editor)
-    }
+/// busybox does not ask for the cursor while more input waits.
+fn same_editor(known: Editor, now: Editor) -> bool {
+    known == now || (known == Editor::AskCursor && now == Editor::Silent)
 }
 
 /// Output without a newline at its end may stand before a prompt; directories, times and counters in it may change.
 fn is_known((known, known_editor): &(String, Editor), prompt: &str, editor: Editor) -> bool {
-    if *known_editor != editor && !(*known_editor == Editor::AskCursor && editor == Editor::Silent) {
+    if !same_editor(*known_editor, editor) {
         return false;
     }
     prompt.ends_with(known.as_str()) || (shape(known) == shape(prompt) && shape(known).len() > 2)
@@ -157,9 +169,49 @@ fn is_interpreter(trimmed: &str) -> bool {
 
 fn starts_shell(command: &str) -> bool {
     const SHELLS: [&str; 43] = [
-        "sh", "bash", "zsh", "fish", "ash", "dash", "ksh", "mksh", "csh", "tcsh", "busybox", "rbash", "nu", "pwsh", "xonsh", "su",
-        "sudo", "doas", "ssh", "mosh", "chroot", "nsenter", "unshare", "setpriv", "runuser", "login", "newgrp", "sg", "kubectl", "oc",
-        "docker", "podman", "nerdctl", "crictl", "ctr", "exec", "script", "env", "nix-shell", "poetry", "pipenv", "telnet", "lxc",
+        "sh",
+        "bash",
+        "zsh",
+        "fish",
+        "ash",
+        "dash",
+        "ksh",
+        "mksh",
+        "csh",
+        "tcsh",
+        "busybox",
+        "rbash",
+        "nu",
+        "pwsh",
+        "xonsh",
+        "su",
+        "sudo",
+        "doas",
+        "ssh",
+        "mosh",
+        "chroot",
+        "nsenter",
+        "unshare",
+        "setpriv",
+        "runuser",
+        "login",
+        "newgrp",
+        "sg",
+        "kubectl",
+        "oc",
+        "docker",
+        "podman",
+        "nerdctl",
+        "crictl",
+        "ctr",
+        "exec",
+        "script",
+        "env",
+        "nix-shell",
+        "poetry",
+        "pipenv",
+        "telnet",
+        "lxc",
     ];
     words(command).any(|word| SHELLS.contains(&word) || word.ends_with(".sh"))
 }
@@ -167,7 +219,8 @@ fn starts_shell(command: &str) -> bool {
 /// Commands after which the shell's own prompt may look different.
 fn changes_prompt(command: &str) -> bool {
     const MARKS: [&str; 5] = ["PS1=", "PS2=", "PROMPT=", "fish_prompt", "fish_greeting"];
-    MARKS.iter().any(|mark| command.contains(mark)) || words(command).any(|word| matches!(word, "source" | "." | "prompt"))
+    MARKS.iter().any(|mark| command.contains(mark))
+        || words(command).any(|word| matches!(word, "source" | "." | "prompt"))
 }
 
 fn starts_interpreter(command: &str) -> bool {

@@ -100,13 +100,16 @@ mod tests {
     fn any_split_gives_the_same_stops() {
         let bytes = b"$ \x1b[6n\x1b[31mx\x1b[?1;2004hls\r\n\x1b[?2004l\r\x1b[?25l\x1b\x1b[6n";
         let whole = stops(&[bytes], true);
-        assert_eq!(whole.iter().map(|(_, stop)| *stop).collect::<Vec<_>>(), [
-            Stop::AskCursor,
-            Stop::BracketedPaste { on: true },
-            Stop::LineFeed,
-            Stop::BracketedPaste { on: false },
-            Stop::AskCursor,
-        ]);
+        assert_eq!(
+            whole.iter().map(|(_, stop)| *stop).collect::<Vec<_>>(),
+            [
+                Stop::AskCursor,
+                Stop::BracketedPaste { on: true },
+                Stop::LineFeed,
+                Stop::BracketedPaste { on: false },
+                Stop::AskCursor,
+            ]
+        );
         for split in 0..bytes.len() {
             assert_eq!(stops(&[&bytes[..split], &bytes[split..]], true), whole);
         }

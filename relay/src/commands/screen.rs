@@ -95,9 +95,9 @@ impl Screen {
         (left, right.trim().to_owned())
     }
 
-    /// The last character in the cursor's row that is not blank. Cheap.
-    pub(super) fn last_in_cursor_row(&self) -> Option<char> {
-        let line = self.terminal.screen().line(self.terminal.cursor().row)?;
+    /// The last character that is not blank in the row that many rows above the cursor's. Cheap.
+    pub(super) fn last_in_row(&self, above_cursor: usize) -> Option<char> {
+        let line = self.terminal.screen().line(self.terminal.cursor().row.checked_sub(above_cursor)?)?;
         line.cells().iter().rev().map(avt::Cell::char).find(|character| *character != ' ')
     }
 
@@ -111,12 +111,13 @@ impl Screen {
         (start..end).map(|index| Row::new(all[index], all.get(index + 1).copied())).collect()
     }
 
-    /// The rows of the cursor's logical line, as far as the cursor's row. Cheap for a short line.
-    pub(super) fn logical_line(&self) -> Vec<Row> {
+    /// The rows of the logical line that ends that many rows above the cursor's. Cheap for a short line.
+    pub(super) fn logical_line(&self, above_cursor: usize) -> Vec<Row> {
         let screen = self.terminal.screen();
         let all: Vec<&Line> = screen.all_lines().collect();
         let (_, height) = self.terminal.size();
-        let end = (all.len().saturating_sub(height) + self.terminal.cursor().row + 1).min(all.len());
+        let end = (all.len().saturating_sub(height) + self.terminal.cursor().row + 1).saturating_sub(above_cursor);
+        let end = end.min(all.len());
         let mut rows: Vec<Row> = Vec::new();
         for index in (end.saturating_sub(MAX_COMMAND_ROWS)..end).rev() {
             let row = Row::new(all[index], all.get(index + 1).copied());
@@ -126,6 +127,35 @@ impl Screen {
             rows.push(row);
         }
         rows.reverse();
+        rows
+    }
+
+    /// The rows below the cursor into which its line wraps.
+    fn rows_below(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let lines: Vec<&Line> = self.terminal.screen().visible_lines().skip(self.terminal.cursor().row).collect();
+        for pair in lines.windows(2) {
+            let next = Row::new(pair[1], None);
+            if !Row::new(pair[0], Some(pair[1])).joins || next.characters.iter().all(|character| *character == ' ') {
+                break;
+            }
+            rows.push(next);
+        }
+        rows
+    }
+
+    /// As [`Screen::rows`], from a remembered row on, if that is still there.
+    pub(super) fn rows_from(&self, first: Option<&Anchor>, above_cursor: usize) -> Vec<Row> {
+        let mut rows = self.rows(above_cursor);
+        let last = self.row(above_cursor);
+        let first = first.and_then(|anchor| self.terminal.resolve(anchor)).map(|position| position.row);
+        if let (Some(first), Some(last)) = (first, last) {
+            let count = usize::try_from(last - first + 1).unwrap_or(0).clamp(1, rows.len().max(1));
+            rows.drain(..rows.len().saturating_sub(count));
+        }
+        if above_cursor == 0 {
+            rows.extend(self.rows_below());
+        }
         rows
     }
 
@@ -210,19 +240,32 @@ pub(super) fn find_prompt(rows: &[Row], prompt: &str) -> Option<usize> {
 pub(super) fn find_suffix(text: &str, expected: &str) -> Option<usize> {
     let mut rest = text;
     for wanted in expected.chars().rev().filter(|character| !character.is_whitespace()) {
-        rest = rest.trim_end().strip_suffix(wanted)?;
+        rest = rest.trim_end();
+        let last = rest.chars().next_back().filter(|shown| shows(*shown, wanted))?;
+        rest = &rest[..rest.len() - last.len_utf8()];
     }
+    // Blanks before the text are its own, but for the one that ends most prompts.
+    let blanks = rest.len() - rest.trim_end_matches(' ').len();
     let leading = expected.chars().take_while(|character| *character == ' ').count();
-    for _ in 0..leading {
-        rest = rest.strip_suffix(' ').unwrap_or(rest);
-    }
-    Some(rest.len())
+    Some(rest.len() - leading.min(blanks.saturating_sub(1)))
 }
 
-/// Whether two texts are the same but for blanks: those at the ends of rows cannot be seen.
-pub(super) fn same_but_blanks(one: &str, other: &str) -> bool {
-    let visible = |character: &char| !character.is_whitespace();
-    one.chars().filter(visible).eq(other.chars().filter(visible))
+/// Whether a text on the screen is the expected one but for blanks: those at the ends of rows cannot be seen.
+pub(super) fn same_but_blanks(text: &str, expected: &str) -> bool {
+    let mut shown = text.chars().filter(|character| !character.is_whitespace());
+    let mut wanted = expected.chars().filter(|character| !character.is_whitespace());
+    loop {
+        match (shown.next(), wanted.next()) {
+            (None, None) => return true,
+            (Some(shown), Some(wanted)) if shows(shown, wanted) => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Shells show a question mark for characters that they do not know.
+fn shows(shown: char, typed: char) -> bool {
+    shown == typed || (!typed.is_ascii() && matches!(shown, '?' | char::REPLACEMENT_CHARACTER))
 }
 
 #[cfg(test)]
@@ -238,10 +281,13 @@ mod tests {
     #[test]
     fn rows_that_wrap_are_one_line_whoever_wraps_them() {
         for bytes in ["$ abcdefghijklmnopqrstuv", "$ abcdefghijklmnopqr\r\r\nstuv", "$ abcdefghijklmnopqrs \rstuv"] {
-            assert_eq!(text(&screen(bytes).logical_line()), "$ abcdefghijklmnopqrstuv", "{bytes:?}");
+            assert_eq!(text(&screen(bytes).logical_line(0)), "$ abcdefghijklmnopqrstuv", "{bytes:?}");
         }
-        assert_eq!(text(&screen("one\r\n$ two").logical_line()), "$ two");
-        assert_eq!(text(&screen("$ abcdefghijklmnopq\u{4f60}\u{597d}").logical_line()), "$ abcdefghijklmnopq\u{4f60}\u{597d}");
+        assert_eq!(text(&screen("one\r\n$ two").logical_line(0)), "$ two");
+        assert_eq!(
+            text(&screen("$ abcdefghijklmnopq\u{4f60}\u{597d}").logical_line(0)),
+            "$ abcdefghijklmnopq\u{4f60}\u{597d}"
+        );
     }
 
     #[test]
@@ -264,6 +310,7 @@ mod tests {
     fn a_suffix_is_found_whatever_blanks_the_screen_shows() {
         assert_eq!(find_suffix("$ echo  a", "echo a"), Some(2));
         assert_eq!(find_suffix("$  ls", " ls"), Some(2));
+        assert_eq!(find_suffix("$ ls", " ls"), Some(2));
         assert_eq!(find_suffix("$ ls", "la"), None);
         assert_eq!(find_suffix("ls", "xls"), None);
     }

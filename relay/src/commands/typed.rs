@@ -33,6 +33,8 @@ pub(super) struct Line {
     pub(super) text: String,
     /// Only keys of known effect were typed.
     pub(super) exact: bool,
+    /// The cursor was moved after a key of unknown effect, so that `text` need not be the line's end.
+    pub(super) moved: bool,
     pub(super) submit: Submit,
     pub(super) at: UnixMillis,
 }
@@ -49,6 +51,7 @@ struct Current {
     characters: Vec<char>,
     cursor: usize,
     inexact: bool,
+    moved: bool,
     touched: bool,
     /// When the last key came.
     at: Option<UnixMillis>,
@@ -86,7 +89,7 @@ impl Typed {
             self.lines.pop_front();
         }
         let text = current.characters.into_iter().collect();
-        self.lines.push_back(Line { text, exact: !current.inexact, submit, at });
+        self.lines.push_back(Line { text, exact: !current.inexact, moved: current.moved, submit, at });
     }
 }
 
@@ -116,7 +119,10 @@ impl Current {
             Key::Redraw => {}
             Key::Backspace | Key::Delete | Key::DeleteOrEnd | Key::Left if !self.inexact => {}
             // At the end of a line, Right and End accept what the shell suggests; the others are unknown by nature.
-            _ => *self = Self { inexact: true, touched: true, ..Self::default() },
+            _ => {
+                let moved = matches!(key, Key::Left | Key::Home | Key::Right | Key::KillForward);
+                *self = Self { inexact: true, touched: true, moved, ..Self::default() };
+            }
         }
     }
 }
