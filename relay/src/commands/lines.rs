@@ -1,11 +1,11 @@
 //! Lines read off the screen: what was typed, held against what the screen shows when a line is accepted.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use podlatch_protocol::terminal::TerminalSize;
 
 use super::keys::{Key, Keys};
+use super::matching::{self, Found};
 use super::prompt::{Editor, Kind, Prompts};
 use super::scan::{Scan, Stop};
 use super::screen::{self, Row, Screen};
@@ -66,13 +66,6 @@ struct Place {
     /// Rows from the last of them to the cursor's.
     below: usize,
     editor: Editor,
-}
-
-/// What is left of, and at, a prompt on the screen.
-struct Found {
-    prompt: String,
-    text: String,
-    first_row: usize,
 }
 
 impl Lines {
@@ -145,15 +138,12 @@ impl Lines {
             self.typed.forget_unread(at);
         }
         let clean = self.typed.at_line_start() && self.typed.lines.is_empty() && quiet_for(QUIET);
-        match &mut self.opened {
-            Some(opened) => {
-                opened.keyed = true;
-                opened.clean |= clean && unkeyed;
-            }
-            None => {
-                let (prompt, right) = self.screen.around_cursor();
-                self.opened = Some(Opened { prompt, right, at, clean, asked: false, keyed: true });
-            }
+        if let Some(opened) = &mut self.opened {
+            opened.keyed = true;
+            opened.clean |= clean && unkeyed;
+        } else {
+            let (prompt, right) = self.screen.around_cursor();
+            self.opened = Some(Opened { prompt, right, at, clean, asked: false, keyed: true });
         }
     }
 
@@ -201,13 +191,9 @@ impl Lines {
     fn consume(&mut self, found: &Found) -> Option<Line> {
         let lines = &mut self.typed.lines;
         let opened_at = self.opened.as_ref().filter(|opened| opened.clean).map(|opened| opened.at);
-        let (index, expected) = match matching(lines, &found.text) {
-            Some((index, expected)) => (index, Some(expected)),
-            None => {
-                let fresh = |line: &Line| opened_at.is_none_or(|opened| line.at >= opened);
-                (lines.iter().position(fresh).unwrap_or(0), None)
-            }
-        };
+        let (index, expected) = matching::typed_line(lines, &found.text).unzip();
+        let fresh = |line: &Line| opened_at.is_none_or(|opened| line.at >= opened);
+        let index = index.unwrap_or_else(|| lines.iter().position(fresh).unwrap_or(0));
         let mut line = lines.drain(..(index + 1).min(lines.len())).next_back()?;
         match expected {
             Some(text) => (line.text, line.exact) = (text, true),
@@ -246,9 +232,8 @@ impl Lines {
         let found = match (line.exact, line.submit) {
             (_, Submit::EndOfInput) => return None,
             (true, Submit::Enter) => self.exact_line(place, &line.text)?,
-            (true, Submit::Interrupt) => {
-                expected(&place.rows, &format!("{}^C", line.text)).or_else(|| expected(&place.rows, &line.text))?
-            }
+            (true, Submit::Interrupt) => matching::expected(&place.rows, &format!("{}^C", line.text))
+                .or_else(|| matching::expected(&place.rows, &line.text))?,
             (false, submit) => {
                 let found = self.at_known_prompt(place)?;
                 let fits = submit == Submit::Interrupt
@@ -286,7 +271,7 @@ impl Lines {
         let text = screen::text(&place.rows[first_row..]);
         let right = self.opened.as_ref().map_or("", |opened| opened.right.as_str());
         let text = text.strip_prefix(prompt).unwrap_or_default();
-        let text = without_indent(&without_right(text, right), prompt.chars().count());
+        let text = matching::without_indent(&matching::without_right(text, right), prompt.chars().count());
         Some(Found { prompt: prompt.to_owned(), text, first_row })
     }
 
@@ -294,23 +279,23 @@ impl Lines {
     fn exact_line(&self, place: &Place, typed: &str) -> Option<Found> {
         let known = self.at_known_prompt(place);
         let whole = |found: &Found| !found.text.trim().is_empty() && screen::same_but_blanks(&found.text, typed);
-        let end = |found: &Found| ends_with_command(typed, &found.text);
+        let end = |found: &Found| matching::ends_with_command(typed, &found.text);
         match known {
             Some(found) if whole(&found) => Some(found),
-            known => expected(&place.rows, typed).or_else(|| known.filter(end)),
+            known => matching::expected(&place.rows, typed).or_else(|| known.filter(end)),
         }
     }
 
     /// The text of a typed line where no prompt is known.
     fn by_expectation(&self, place: &Place) -> Option<Found> {
-        self.typed.lines.iter().filter(|line| line.exact).find_map(|line| expected(&place.rows, &line.text))
+        self.typed.lines.iter().filter(|line| line.exact).find_map(|line| matching::expected(&place.rows, &line.text))
     }
 
     fn accept(&mut self, found: &Found, kind: Kind, place: &Place, line: &Line) -> Option<Accepted> {
         if line.submit != Submit::Enter {
             return None;
         }
-        let text = if line.exact { with_blanks_of(&found.text, &line.text) } else { found.text.clone() };
+        let text = if line.exact { matching::with_blanks_of(&found.text, &line.text) } else { found.text.clone() };
         let text = text.trim_end();
         self.prompts.submitted(&found.prompt, place.editor, kind, text);
         self.accepted_row = self.screen.mark_row(place.below);
@@ -325,108 +310,4 @@ impl Lines {
         };
         Some(Accepted { text: text.to_owned(), confidence })
     }
-}
-
-/// What was typed, with the blanks before it that the screen shows: others went to another program.
-fn with_blanks_of(shown: &str, typed: &str) -> String {
-    let shown = shown.len() - shown.trim_start_matches(' ').len();
-    let typed_blanks = typed.len() - typed.trim_start_matches(' ').len();
-    typed[typed_blanks.saturating_sub(shown)..].to_owned()
-}
-
-/// The typed line that the text on the screen is, with its exact text.
-fn matching(lines: &VecDeque<Line>, text: &str) -> Option<(usize, String)> {
-    const JOINED_AT_MOST: usize = 16;
-    let is_it = |expected: &str| !expected.trim().is_empty() && screen::same_but_blanks(text, expected);
-    let one = lines.iter().position(|line| line.exact && (is_it(&line.text) || is_it(&format!("{}^C", line.text))));
-    if let Some(index) = one {
-        return Some((index, lines[index].text.clone()));
-    }
-    for first in 0..lines.len() {
-        let mut joined = String::new();
-        for (index, line) in
-            lines.iter().enumerate().skip(first).take(JOINED_AT_MOST).take_while(|(_, line)| line.exact)
-        {
-            joined.push_str(&line.text);
-            if is_it(&joined) {
-                return Some((index, joined));
-            }
-            joined.push('\n');
-        }
-    }
-    if let Some(index) = lines.iter().position(|line| line.exact && mostly_shown(text, &line.text)) {
-        return Some((index, lines[index].text.clone()));
-    }
-    // Keys that went to another program before, or a right prompt behind.
-    let text = text.trim_end();
-    let nearly = |line: &Line| {
-        let beside = text.strip_prefix(line.text.as_str()).is_some_and(|rest| rest.starts_with("  "));
-        line.exact && (ends_with_command(&line.text, text) || (beside && !line.text.is_empty()))
-    };
-    let index = lines.iter().position(nearly)?;
-    let expected = if ends_with_command(&lines[index].text, text) { text } else { &lines[index].text };
-    Some((index, expected.to_owned()))
-}
-
-/// Whether a line that is longer than the screen was typed as far as the screen shows it.
-fn mostly_shown(shown: &str, typed: &str) -> bool {
-    const AT_LEAST: usize = 200;
-    let visible = |text: &str| text.chars().filter(|character| !character.is_whitespace()).collect::<Vec<_>>();
-    if typed.len() < AT_LEAST {
-        return false;
-    }
-    let (shown, typed) = (visible(shown), visible(typed));
-    let prefix = shown.iter().zip(&typed).take_while(|(one, other)| one == other).count();
-    let suffix = shown.iter().rev().zip(typed.iter().rev()).take_while(|(one, other)| one == other).count();
-    prefix.max(suffix) * 2 > typed.len()
-}
-
-/// Whether a typed line ends with the text of a command. The keys before were for another program, and no words of it.
-fn ends_with_command(typed: &str, command: &str) -> bool {
-    let command = command.trim();
-    let before = typed.trim_end().strip_suffix(command);
-    !command.is_empty() && before.is_some_and(|before| !before.ends_with(char::is_whitespace))
-}
-
-/// The typed text at the end of the rows, with what stands left of it.
-fn expected(rows: &[Row], typed: &str) -> Option<Found> {
-    if typed.trim().is_empty() {
-        return None;
-    }
-    for first_row in (0..rows.len()).rev() {
-        let all = screen::text(&rows[first_row..]);
-        let Some(start) = screen::find_suffix(&all, typed) else { continue };
-        let prompt = &all[..start];
-        if prompt.contains('\n') {
-            return None;
-        }
-        if !prompt.trim().is_empty() {
-            return Some(Found { prompt: prompt.to_owned(), text: all[start..].to_owned(), first_row });
-        }
-    }
-    None
-}
-
-/// The first line without a right prompt.
-fn without_right(text: &str, right: &str) -> String {
-    let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
-    match first.strip_suffix(right) {
-        Some(left) if !right.is_empty() && (left.is_empty() || left.ends_with(' ')) => {
-            format!("{}{rest}", left.trim_end())
-        }
-        _ => text.to_owned(),
-    }
-}
-
-/// The text without the blanks by which fish draws further lines below the first.
-fn without_indent(text: &str, width: usize) -> String {
-    let indented = |line: &str| line.len() - line.trim_start_matches(' ').len() >= width;
-    if width < 2 || !text.contains('\n') || !text.lines().skip(1).all(indented) {
-        return text.to_owned();
-    }
-    text.lines()
-        .enumerate()
-        .map(|(index, line)| if index == 0 { line } else { line.trim_start() })
-        .collect::<Vec<_>>()
-        .join("\n")
 }

@@ -8,6 +8,7 @@ pub mod redact;
 
 mod keys;
 mod lines;
+mod matching;
 mod prompt;
 mod scan;
 mod screen;

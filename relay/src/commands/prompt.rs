@@ -213,7 +213,7 @@ fn starts_shell(command: &str) -> bool {
         "telnet",
         "lxc",
     ];
-    words(command).any(|word| SHELLS.contains(&word) || word.ends_with(".sh"))
+    words(command).any(|word| SHELLS.contains(&word))
 }
 
 /// Commands after which the shell's own prompt may look different.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use podlatch_protocol::terminal::TerminalSize;
 
 use super::lines::Lines;
-use super::redact::redact;
+use super::redact::{REPLACEMENT, Redacted, redact};
 use super::{Command, Event, MAX_COMMAND_BYTES, Mark, Secrets, Source};
 use crate::clock::UnixMillis;
 
@@ -23,6 +23,20 @@ pub struct Tracker {
     lines: Lines,
     /// A shell with marks reads lines now, so the screen need not be read.
     marked_shell_reads: bool,
+    /// Further lines that may belong to a private key whose beginning was a line of its own.
+    private_key_lines: usize,
+}
+
+/// Longest private key that is looked for over several lines, in lines.
+const MAX_PRIVATE_KEY_LINES: usize = 200;
+
+/// As much of a command as is looked at: twice what is kept, so that a secret at the cut is not kept in part.
+fn beginning_of(text: &str) -> &str {
+    if text.len() <= 2 * MAX_COMMAND_BYTES {
+        return text;
+    }
+    let cut = &text[..text.floor_char_boundary(2 * MAX_COMMAND_BYTES)];
+    cut.rfind(char::is_whitespace).map_or("", |space| &cut[..space])
 }
 
 impl Tracker {
@@ -36,6 +50,7 @@ impl Tracker {
             running: None,
             lines: Lines::new(size),
             marked_shell_reads: false,
+            private_key_lines: 0,
         }
     }
 
@@ -103,12 +118,10 @@ impl Tracker {
         if text.trim_start().is_empty() {
             return None;
         }
-        let (mut text, redactions) = match self.secrets {
-            Secrets::Keep => (text.to_owned(), 0),
-            Secrets::Redact => {
-                let redacted = redact(text);
-                (redacted.text, redacted.count)
-            }
+        let text = beginning_of(text);
+        let Redacted { mut text, count: redactions } = match self.secrets {
+            Secrets::Keep => Redacted { text: text.to_owned(), count: 0 },
+            Secrets::Redact => self.redact(text),
         };
         text.truncate(text.floor_char_boundary(MAX_COMMAND_BYTES));
         self.submitted += 1;
@@ -119,6 +132,25 @@ impl Tracker {
         Some(command)
     }
 
+    /// As [`redact`], with private keys that go on over the lines of a here-document.
+    fn redact(&mut self, text: &str) -> Redacted {
+        let key_ends = text.rfind("-----END ");
+        if self.private_key_lines > 0 {
+            let Some(end) = key_ends else {
+                self.private_key_lines -= 1;
+                return Redacted { text: REPLACEMENT.to_owned(), count: 1 };
+            };
+            self.private_key_lines = 0;
+            let rest = redact(&text[end..]);
+            return Redacted { text: format!("{REPLACEMENT}{}", rest.text), count: rest.count + 1 };
+        }
+        let key_begins = text.rfind("-----BEGIN ").filter(|begin| text[*begin..].contains("PRIVATE KEY"));
+        if key_begins.is_some() && key_begins > key_ends {
+            self.private_key_lines = MAX_PRIVATE_KEY_LINES;
+        }
+        redact(text)
+    }
+
     fn push(&mut self, event: Event) {
         if self.events.len() == MAX_EVENTS {
             self.events.pop_front();
@@ -126,3 +158,6 @@ impl Tracker {
         self.events.push_back(event);
     }
 }
+
+#[cfg(test)]
+mod tests;
