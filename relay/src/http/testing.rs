@@ -23,6 +23,7 @@ use crate::clock::{Clock, ClockHand, UnixMillis};
 use crate::config::{Config, TlsEnd};
 use crate::data_folder;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
+use crate::domain::audit::Origin;
 use crate::domain::cluster::{Cluster, ClusterType};
 use crate::domain::organisation::{ClientInfo, Membership};
 use crate::entropy::Entropy;
@@ -116,7 +117,7 @@ impl TestRelay {
                 owner_email: email,
                 owner_name: "Ada".parse().expect("a name"),
             };
-            store.create_organisation_with_owner(&new, now).await.expect("creates")
+            store.create_organisation_with_owner(&new, &Origin::operator(), now).await.expect("creates")
         };
         let token = Token::generate(TokenKind::SignInLink, &self.app.entropy);
         let link = NewSignInLink {
@@ -125,7 +126,7 @@ impl TestRelay {
             user: membership.user.id,
             expires_at: now.plus(Duration::from_hours(1)),
         };
-        store.create_sign_in_link(&link).await.expect("creates");
+        store.create_sign_in_link(&link, &Origin::operator(), now).await.expect("creates");
         (token, membership)
     }
 
@@ -150,7 +151,7 @@ impl TestRelay {
             name: name.parse().expect("a name"),
             cluster_type: ClusterType::Private,
         };
-        self.app.store.create_cluster(&new, self.app.clock.now()).await.expect("creates")
+        self.app.store.create_cluster(&new, &Origin::operator(), self.app.clock.now()).await.expect("creates")
     }
 
     pub(crate) async fn agent(&self, of: &Cluster) -> AgentId {
@@ -169,7 +170,7 @@ impl TestRelay {
             kubernetes_version: String::new(),
             certificate_expires_at: now.plus(Duration::from_hours(24)),
         };
-        self.app.store.insert_agent(&agent).await.expect("inserts");
+        self.app.store.insert_agent(&agent, &ClientInfo::default()).await.expect("inserts");
         agent.id
     }
 
