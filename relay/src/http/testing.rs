@@ -71,6 +71,7 @@ impl TestRelay {
             public_url: None,
             tunnel_address: None,
             tls: TlsEnd::Nowhere,
+            trusted_proxies: Vec::new(),
             grace: Duration::from_mins(5),
             after_exit: AfterExit::Leave,
         };
