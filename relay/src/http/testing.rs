@@ -12,6 +12,8 @@ use http_body_util::BodyExt;
 use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, UserId};
 use podlatch_protocol::request::AfterExit;
 use serde_json::Value;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -25,7 +27,7 @@ use crate::data_folder;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::audit::Origin;
 use crate::domain::cluster::{Cluster, ClusterType};
-use crate::domain::organisation::{ClientInfo, Membership};
+use crate::domain::organisation::{ClientInfo, Membership, Role};
 use crate::entropy::Entropy;
 use crate::lifecycle::Lifecycle;
 use crate::recording::Recorder;
@@ -145,6 +147,21 @@ impl TestRelay {
         SignedIn { membership, cookie: format!("podlatch={}", cookie.expose()) }
     }
 
+    /// Makes somebody a member of another's organisation, which no part of the relay can do yet, and signs them in there.
+    pub(crate) async fn joins(&self, of: &SignedIn, email: &str, role: Role) -> SignedIn {
+        let (_, own) = self.sign_in_link(email).await;
+        let DatabaseUrl::Sqlite(path) = &self.app.config.database else { panic!("is SQLite") };
+        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("opens");
+        sqlx::query("UPDATE memberships SET organisation_id = $1, role = $2 WHERE organisation_id = $3")
+            .bind(of.membership.organisation.id.as_uuid())
+            .bind(role.slug())
+            .bind(own.organisation.id.as_uuid())
+            .execute(&mut connection)
+            .await
+            .expect("updates");
+        self.sign_in(email).await
+    }
+
     pub(crate) async fn cluster(&self, of: &SignedIn, name: &str) -> Cluster {
         let new = NewCluster {
             id: self.id(ClusterId::new),
@@ -237,6 +254,13 @@ impl TestRequest<'_> {
         let mut with_type = self.header("content-type", content_type);
         *with_type.request.body_mut() = Body::from(body);
         with_type
+    }
+
+    /// Sends, and leaves the answer's body to be read as it comes.
+    pub(crate) async fn stream(self) -> Body {
+        let Ok(response) = self.router.oneshot(self.request).await;
+        assert_eq!(response.status(), 200);
+        response.into_body()
     }
 
     pub(crate) async fn send(self) -> TestResponse {

@@ -5,6 +5,8 @@ pub mod export;
 pub mod list;
 pub mod query;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 
 use crate::app::App;
 use crate::domain::access::{Action, Actor, Decision, audit_scope, authorize};
