@@ -110,7 +110,7 @@ fn sessions(
     (clock, entropy): (&Clock, &Entropy),
 ) -> anyhow::Result<Sessions> {
     let recorder = Recorder::start(data_folder::create_recordings(&config.data)?)?;
-    let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+    let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
     // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
     let tracker = TaskTracker::new();
     Ok(Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker))

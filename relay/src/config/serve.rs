@@ -7,7 +7,10 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use podlatch_protocol::request::AfterExit;
 
-use super::{AddressArgs, AddressBlock, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme, switch};
+use super::{
+    AddressArgs, AddressBlock, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme,
+    switch,
+};
 use crate::store::DatabaseUrl;
 
 /// The flags of `serve`.
@@ -46,6 +49,10 @@ pub struct ServeArgs {
     #[arg(long, env = "PODLATCH_END_DETACHED_ON_EXIT", action = ArgAction::SetTrue, value_parser = switch())]
     pub end_detached_on_exit: bool,
 
+    /// How commands are found.
+    #[command(flatten)]
+    pub commands: CommandArgs,
+
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -74,6 +81,8 @@ pub struct Config {
     pub grace: Duration,
     /// What becomes of detached processes.
     pub after_exit: AfterExit,
+    /// How commands are found.
+    pub commands: CommandSource,
 }
 
 /// Where TLS ends.
@@ -133,6 +142,7 @@ impl TryFrom<ServeArgs> for Config {
             trusted_proxies: args.trusted_proxy,
             grace: args.grace.get(),
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
+            commands: args.commands.into(),
         })
     }
 }
@@ -158,6 +168,14 @@ mod tests {
         assert_eq!(config.database.to_string(), "sqlite:./.data/relay/podlatch.db");
         assert_eq!((config.http_listen.to_string().as_str(), config.tls), ("127.0.0.1:8080", TlsEnd::Nowhere));
         assert_eq!((config.grace, config.after_exit), (Duration::from_mins(5), AfterExit::Leave));
+    }
+
+    #[test]
+    fn commands_can_be_looked_for_less() {
+        let source = |flags: &[&str]| config(flags).expect("consistent").commands;
+        assert_eq!(source(&[]), CommandSource::MarksAndScreen);
+        assert_eq!(source(&["--no-shell-marks"]), CommandSource::Screen);
+        assert_eq!(source(&["--no-commands"]), CommandSource::Nowhere);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{rate_limit, router};
 use crate::app::App;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::{Clock, ClockHand, UnixMillis};
-use crate::config::{Config, TlsEnd};
+use crate::config::{CommandSource, Config, TlsEnd};
 use crate::data_folder;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::audit::Origin;
@@ -76,9 +76,10 @@ impl TestRelay {
             trusted_proxies: Vec::new(),
             grace: Duration::from_mins(5),
             after_exit: AfterExit::Leave,
+            commands: CommandSource::Screen,
         };
         let recordings = data_folder::create_recordings(folder.path()).expect("a folder");
-        let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+        let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
         let sessions = Sessions::new(
             store.clone(),
             Recorder::start(recordings).expect("starts"),
