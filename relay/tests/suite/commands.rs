@@ -83,7 +83,9 @@ impl Score {
 
 fn score(folder: &str) -> Score {
     let mut score = Score::default();
-    casts(folder).iter().for_each(|file| score.add(file));
+    for file in casts(folder) {
+        score.add(&file);
+    }
     score
 }
 
