@@ -3,6 +3,7 @@
 mod address;
 mod commands;
 mod grace;
+mod proxies;
 mod public_url;
 mod serve;
 
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::address::{HostPort, InvalidHostPort};
 pub use self::commands::{CommandArgs, CommandSource};
 pub use self::grace::{GraceTime, InvalidGraceTime};
+pub use self::proxies::{AddressBlock, InvalidAddressBlock};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl, Scheme};
 pub use self::serve::{Config, ConfigError, ServeArgs, TlsEnd};
 use crate::admin::AdminArgs;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use super::commands::Commands;
-use super::flow::{Flow, STEP_BYTES, UNLIMITED};
+use super::flow::{Flow, UNLIMITED};
 use super::inputs::Inputs;
 use super::link::{self, Fault, HalfOpen, Link, News};
 use super::pace::Pace;
@@ -275,6 +275,7 @@ impl Owner {
                     self.recording.release_below(offset);
                 }
             }
+            Command::Window { viewer, bytes } => self.flow.handle_window(viewer, bytes),
             Command::Leave(viewer) => self.leave(viewer),
             Command::End(cause) => return self.close(cause),
             Command::Agent(news) => return self.handle_agent(news).await,
@@ -463,8 +464,8 @@ impl Owner {
         let now = Instant::now();
         let allowance = self.pace.allowance(now);
         let growth = if self.shared.beside_others(self.session, now) { growth.min(allowance) } else { growth };
-        if growth < STEP_BYTES {
-            self.grant_at = Some(self.pace.allows_at(STEP_BYTES));
+        if growth < self.flow.step() {
+            self.grant_at = Some(self.pace.allows_at(self.flow.step()));
             return;
         }
         self.pace.spend(growth);
