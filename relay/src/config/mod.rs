@@ -4,6 +4,7 @@ mod address;
 mod grace;
 mod public_url;
 mod serve;
+mod session_time;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub use self::address::{HostPort, InvalidHostPort};
 pub use self::grace::{GraceTime, InvalidGraceTime};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl, Scheme};
 pub use self::serve::{Config, ConfigError, ServeArgs, TlsEnd};
+pub use self::session_time::{InvalidSessionTime, SessionTime};
 use crate::admin::AdminArgs;
 use crate::store::DatabaseUrl;
 

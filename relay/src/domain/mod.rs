@@ -6,3 +6,4 @@ pub mod cluster;
 pub mod name;
 pub mod organisation;
 pub mod session;
+pub mod session_limits;

@@ -25,6 +25,7 @@ use crate::data_folder;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::cluster::{Cluster, ClusterType};
 use crate::domain::organisation::{ClientInfo, Membership};
+use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
 use crate::lifecycle::Lifecycle;
 use crate::recording::Recorder;
@@ -71,10 +72,11 @@ impl TestRelay {
             tunnel_address: None,
             tls: TlsEnd::Nowhere,
             grace: Duration::from_mins(5),
+            limits: SessionLimits::default(),
             after_exit: AfterExit::Leave,
         };
         let recordings = data_folder::create_recordings(folder.path()).expect("a folder");
-        let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+        let settings = Settings { grace: config.grace, limits: config.limits, after_exit: config.after_exit };
         let sessions = Sessions::new(
             store.clone(),
             Recorder::start(recordings).expect("starts"),

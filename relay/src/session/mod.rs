@@ -4,12 +4,17 @@
 //! input and sizes, grants credit, tells what is durable, follows the agent through silences, reconnects and restarts, and
 //! sees the session to its end.
 
+mod activity;
+mod clerk;
 mod flow;
 mod inputs;
+mod life;
 mod link;
 mod open;
 mod sessions;
+mod size;
 mod task;
+mod typed;
 
 use bytes::Bytes;
 use podlatch_protocol::close::EndCause;
@@ -23,6 +28,7 @@ use crate::tunnel::AgentHandle;
 
 pub(crate) use flow::VIEWER_WINDOW_BYTES;
 pub(crate) use inputs::InputView;
+pub(crate) use life::LifeView;
 pub use open::{OpenError, OpenSession};
 pub use sessions::{Sessions, Settings};
 
@@ -47,6 +53,7 @@ pub(crate) struct SessionHandle {
     pub(crate) id: SessionId,
     pub(crate) recording: Recording,
     pub(crate) status: watch::Receiver<Status>,
+    pub(crate) life: watch::Receiver<LifeView>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -101,7 +108,7 @@ enum AgentNews {
 }
 
 impl SessionHandle {
-    /// Joins as a viewer. `None` if the session has just ended. Cancel safe; a cancelled one must still [`Self::leave`].
+    /// Joins as a viewer. `None` if the session has ended or is being ended. Cancel safe; a cancelled one must still [`Self::leave`].
     pub(crate) async fn join(&self, viewer: ViewerId, writer: WriterId, size: TerminalSize) -> Option<Joined> {
         let (joined, answer) = oneshot::channel();
         self.send(Command::Join { viewer, writer, size, joined }).await;

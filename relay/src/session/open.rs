@@ -1,23 +1,22 @@
 //! Opening a session: stored, recorder ready, then started; whatever fails ends it with its reason stored.
 
-use std::time::Duration;
-
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::SessionId;
-use podlatch_protocol::request::{Lease, Open, Program, Reap};
+use podlatch_protocol::request::{Open, Program, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
 use tracing::{error, info};
 
 use super::flow::Flow;
-use super::link;
 use super::sessions::Sessions;
 use super::task::StartFrom;
+use super::{life, link};
 use crate::domain::access::Actor;
 use crate::domain::cluster::Cluster;
 use crate::domain::organisation::ClientInfo;
 use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
+use crate::domain::session_limits::SessionLimits;
 use crate::recording::RecordingError;
 use crate::store::StoreError;
 use crate::tunnel::AgentHandle;
@@ -60,6 +59,8 @@ impl Sessions {
         let now = shared.clock.now();
         let offline = || Refusal::new(RefusalCode::AgentOffline, "");
         let agent = shared.agents.pick(request.cluster.id).ok_or_else(offline)?;
+        let settings = shared.store.limit_settings(request.actor.organisation, request.cluster.id).await?;
+        let limits = SessionLimits::strictest(shared.settings.limits, &settings);
         let new = NewSession {
             id: SessionId::new(now.since_epoch(), &shared.entropy.bytes()),
             organisation: request.actor.organisation,
@@ -71,6 +72,8 @@ impl Sessions {
             program: request.program,
             client: request.client,
             started_at: now,
+            expires_at: now.plus(limits.session_max),
+            idle: limits.idle,
         };
         shared.store.insert_session(&new).await?;
         let recording = match shared.recorder.create(new.id).await {
@@ -89,7 +92,7 @@ impl Sessions {
             credit: flow.grant_anew(0),
             grace: shared.settings.grace,
             after_exit: shared.settings.after_exit,
-            lease: Lease { valid_for: Duration::from_hours(8), expires_in: Duration::from_hours(8) },
+            lease: life::lease(new.expires_at, shared.clock.now()),
             marks: None,
         };
         let (opened, half) = match link::open(&agent, open).await {

@@ -9,13 +9,17 @@ use podlatch_protocol::id::{AgentId, SessionId};
 use podlatch_protocol::request::{AfterExit, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+use super::life::Life;
 use super::task::{Begin, Owner, StartFrom};
+use super::typed::Typed;
 use super::{AgentNews, Command, SessionHandle, Status, link};
 use crate::clock::Clock;
 use crate::domain::session::{Session, SessionEnd, SessionState};
+use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
 use crate::recording::{Recorder, Recording};
 use crate::store::{Store, StoreError};
@@ -29,6 +33,8 @@ const QUEUED_COMMANDS: usize = 64;
 pub struct Settings {
     /// How long a session outlives its last viewer, or its agent's absence.
     pub grace: Duration,
+    /// How long a session lives where nobody says otherwise.
+    pub limits: SessionLimits,
     /// What becomes of processes that outlive the person's own exit.
     pub after_exit: AfterExit,
 }
@@ -48,6 +54,9 @@ pub(super) struct Shared {
     pub(super) entropy: Entropy,
     pub(super) settings: Settings,
     pub(super) tracker: TaskTracker,
+    pub(super) typed: Typed,
+    /// What the grid of the leases is counted from.
+    pub(super) epoch: Instant,
     live: Mutex<HashMap<SessionId, Live>>,
 }
 
@@ -83,8 +92,9 @@ impl Sessions {
         settings: Settings,
         tracker: TaskTracker,
     ) -> Self {
-        let live = Mutex::default();
-        Self { shared: Arc::new(Shared { store, recorder, agents, clock, entropy, settings, tracker, live }) }
+        let (typed, epoch, live) = (Typed::default(), Instant::now(), Mutex::default());
+        let shared = Shared { store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Takes up the sessions that an earlier life of the relay left: their agents still hold them. To be called before
@@ -121,6 +131,16 @@ impl Sessions {
         self.shared.store.session_ended(session.request.organisation, session.id(), &end).await.map(drop)
     }
 
+    /// Stores when people last typed, again and again. Cancel safe.
+    pub async fn store_activity(&self) {
+        self.shared.typed.run(&self.shared.store).await;
+    }
+
+    /// Stores when people last typed, once more. Cancel safe.
+    pub async fn store_last_activity(&self) -> Result<(), StoreError> {
+        self.shared.typed.store(&self.shared.store).await
+    }
+
     /// Starts a session's owner.
     pub(super) fn spawn(&self, session: &Session, recording: Recording, start: StartFrom) {
         let (commands, receiver) = mpsc::channel(QUEUED_COMMANDS);
@@ -128,8 +148,15 @@ impl Sessions {
             StartFrom::Open { .. } => Status::Live,
             StartFrom::Restart { .. } => Status::AgentSilent,
         });
-        let handle =
-            SessionHandle { id: session.id(), recording: recording.clone(), status: status.subscribe(), commands };
+        let life = Life::of(session);
+        let life_view = watch::Sender::new(life.view());
+        let handle = SessionHandle {
+            id: session.id(),
+            recording: recording.clone(),
+            status: status.subscribe(),
+            life: life_view.subscribe(),
+            commands,
+        };
         let mut target = session.request.target.clone();
         let mut process = None;
         if let SessionState::Live(opened) = &session.state {
@@ -144,6 +171,8 @@ impl Sessions {
             recording,
             commands: receiver,
             status,
+            life,
+            life_view,
             start,
         };
         self.shared.table().insert(session.id(), Live { agent: session.request.agent, handle });

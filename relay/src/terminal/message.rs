@@ -3,6 +3,8 @@
 //! `docs/PROTOCOL.md` describes them for other clients; `relay/web/fixtures/terminal-protocol.json` holds samples that both
 //! sides' tests read.
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{SessionId, WriterId};
@@ -12,6 +14,9 @@ use podlatch_protocol::terminal::TerminalSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+
+use crate::clock::UnixMillis;
+use crate::session::LifeView;
 
 const INPUT: u8 = 0x01;
 const RENDERED: u8 = 0x02;
@@ -121,8 +126,35 @@ pub(crate) enum ToClient {
     Resend { input: u64 },
     /// Whether the cluster's agent answers.
     Agent { state: AgentState },
+    /// How long the session lives, and whether anybody types in it.
+    Life(LifeMessage),
     /// The session is over; the close follows.
     Ended(EndedMessage),
+}
+
+/// How long a session lives, counted from the message: browser and relay share no clock.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub(crate) struct LifeMessage {
+    /// Until it ends, whatever happens.
+    expires_in_ms: u64,
+    /// Whether it is flagged idle.
+    idle: bool,
+    /// For how long nobody has typed, where it is idle.
+    idle_since_ms: Option<u64>,
+    /// Until it is closed because nobody types, where it is idle and would be.
+    idle_closes_in_ms: Option<u64>,
+}
+
+impl LifeMessage {
+    pub(crate) fn at(view: &LifeView, now: UnixMillis) -> Self {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            expires_in_ms: millis(now.until(view.expires_at)),
+            idle: view.idle.is_some(),
+            idle_since_ms: view.idle.map(|idle| millis(idle.since.until(now))),
+            idle_closes_in_ms: view.idle.and_then(|idle| idle.closes_at).map(|at| millis(now.until(at))),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -111,7 +111,7 @@ impl Terminals {
             }
         };
         handle.starts(viewer, start.offset).await;
-        let view = View { handle, viewer, writer: attach.writer };
+        let view = View { handle, viewer, writer: attach.writer, clock: self.clock.clone() };
         self.run(socket, view, joined, start).await
     }
 
@@ -134,6 +134,7 @@ struct View {
     handle: SessionHandle,
     viewer: ViewerId,
     writer: WriterId,
+    clock: Clock,
 }
 
 impl View {

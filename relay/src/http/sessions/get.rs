@@ -31,5 +31,5 @@ pub async fn get(
     let (session, owner) = find(&app, &context, id).await?;
     // Another member's session looks like none.
     context.require(Action::ViewSession(owner)).map_err(|_| Problem::not_found("session"))?;
-    Ok(Json(SessionBody::from(session)))
+    Ok(Json(SessionBody::at(session, app.clock.now())))
 }

@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 use super::{TICKET_LIFETIME, find, issue_ticket};
 use crate::app::App;
 use crate::domain::access::Action;
-use crate::domain::session::SessionState;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
@@ -45,8 +44,8 @@ pub async fn post(
     let (session, owner) = find(&app, &context, id).await?;
     context.require(Action::ViewSession(owner)).map_err(|_| Problem::not_found("session"))?;
     context.require(Action::AttachSession(owner))?;
-    if let SessionState::Ended { end, .. } = &session.state {
-        let detail = format!("{} {}", SocketClose::Gone.sentence(), end.ended.cause.sentence());
+    if let Some(cause) = session.over_because(app.clock.now()) {
+        let detail = format!("{} {}", SocketClose::Gone.sentence(), cause.sentence());
         return Err(Problem::new(ProblemKind::SessionEnded, detail));
     }
     let ticket = issue_ticket(&app, &context, id).await?;

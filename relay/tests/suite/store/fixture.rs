@@ -12,6 +12,7 @@ use podlatch_relay::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use podlatch_relay::domain::cluster::{Cluster, ClusterType};
 use podlatch_relay::domain::organisation::{ClientInfo, LoginSession, Membership};
 use podlatch_relay::domain::session::NewSession;
+use podlatch_relay::domain::session_limits::SessionLimits;
 use podlatch_relay::entropy::Entropy;
 use podlatch_relay::store::{
     DatabaseUrl, NewCluster, NewJoinToken, NewLoginSession, NewOrganisation, NewSignInLink, Store,
@@ -162,6 +163,8 @@ impl Fixture {
             program: Program::Shell,
             client: ClientInfo { ip: "2001:db8::1".to_owned(), user_agent: "test".to_owned() },
             started_at: START,
+            expires_at: EXPIRY,
+            idle: SessionLimits::default().idle,
         }
     }
 
