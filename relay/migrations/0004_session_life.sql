@@ -18,3 +18,18 @@ UPDATE sessions SET expires_at = started_at + 28800000, last_activity_at = start
 
 CREATE INDEX sessions_by_cluster ON sessions (organisation_id, cluster_id, id);
 CREATE INDEX sessions_unconfirmed ON sessions (cluster_id) WHERE cleanup = 'unconfirmed';
+
+-- The terminal's size: another one is an audit event, the same one again is not.
+ALTER TABLE sessions ADD COLUMN terminal_columns BIGINT;
+ALTER TABLE sessions ADD COLUMN terminal_rows BIGINT;
+
+-- Viewers that are attached. Whoever is in here when the relay starts was torn off by its end.
+CREATE TABLE viewers (
+    id               BIGINT  NOT NULL PRIMARY KEY,
+    organisation_id  UUID    NOT NULL REFERENCES organisations (id),
+    session_id       UUID    NOT NULL REFERENCES sessions (id),
+    user_id          UUID    NOT NULL REFERENCES users (id),
+    client_ip        TEXT    NOT NULL,
+    user_agent       TEXT    NOT NULL,
+    connected_at     BIGINT  NOT NULL
+);

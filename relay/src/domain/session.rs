@@ -5,6 +5,7 @@ use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, 
 use podlatch_protocol::request::Program;
 use podlatch_protocol::session::{Ended, Opened};
 use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
 
 use super::cluster::ClusterType;
 use super::name::{DisplayName, Email};
@@ -31,6 +32,8 @@ pub struct NewSession {
     pub target: PodTarget,
     /// What is to run.
     pub program: Program,
+    /// The terminal's size: at first the one that was asked for, then the last that the process was told.
+    pub size: TerminalSize,
     /// Where the person sits.
     pub client: ClientInfo,
     /// When it was asked for.

@@ -77,9 +77,10 @@ impl Clerk {
 
 impl Shared {
     async fn store_deed(&self, organisation: OrganisationId, session: SessionId, deed: Deed) -> Result<(), StoreError> {
+        let now = self.clock.now();
         match deed {
-            Deed::Resize(_) => Ok(()),
-            Deed::Idle(since) => self.store.session_idle(organisation, session, since).await.map(drop),
+            Deed::Resize(size) => self.store.session_resized(organisation, session, size, now).await.map(drop),
+            Deed::Idle(since) => self.store.session_idle(organisation, session, since, now).await.map(drop),
         }
     }
 }

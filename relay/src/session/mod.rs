@@ -11,6 +11,7 @@ mod inputs;
 mod life;
 mod link;
 mod open;
+mod pace;
 mod sessions;
 mod size;
 mod task;
@@ -23,6 +24,7 @@ use podlatch_protocol::session::Ended;
 use podlatch_protocol::terminal::TerminalSize;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::clock::UnixMillis;
 use crate::recording::Recording;
 use crate::tunnel::AgentHandle;
 
@@ -108,6 +110,11 @@ enum AgentNews {
 }
 
 impl SessionHandle {
+    /// Whether the session has ended, or its time is up. Nobody enters it any more.
+    pub(crate) fn is_over(&self, now: UnixMillis) -> bool {
+        matches!(*self.status.borrow(), Status::Ended(_)) || now >= self.life.borrow().expires_at
+    }
+
     /// Joins as a viewer. `None` if the session has ended or is being ended. Cancel safe; a cancelled one must still [`Self::leave`].
     pub(crate) async fn join(&self, viewer: ViewerId, writer: WriterId, size: TerminalSize) -> Option<Joined> {
         let (joined, answer) = oneshot::channel();

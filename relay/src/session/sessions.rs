@@ -7,13 +7,15 @@ use std::time::Duration;
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, SessionId};
 use podlatch_protocol::request::{AfterExit, Reap};
-use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
+use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
+use podlatch_protocol::target::PodTarget;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::life::Life;
+use super::pace::Typists;
 use super::task::{Begin, Owner, StartFrom};
 use super::typed::Typed;
 use super::{AgentNews, Command, SessionHandle, Status, link};
@@ -22,11 +24,14 @@ use crate::domain::session::{Session, SessionEnd, SessionState};
 use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
 use crate::recording::{Recorder, Recording};
-use crate::store::{Store, StoreError};
+use crate::store::{Departure, Store, StoreError};
 use crate::tunnel::{AgentEvent, AgentHandle, Agents};
 
 /// Commands of all viewers that may wait for one owner.
 const QUEUED_COMMANDS: usize = 64;
+
+/// How long after a session's end it is looked for what it may have left behind.
+const LOOK_BACK: Duration = Duration::from_hours(7 * 24);
 
 /// What holds for all sessions.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +63,7 @@ pub(super) struct Shared {
     /// What the grid of the leases is counted from.
     pub(super) epoch: Instant,
     live: Mutex<HashMap<SessionId, Live>>,
+    typists: Mutex<Typists>,
 }
 
 struct Live {
@@ -66,6 +72,16 @@ struct Live {
 }
 
 impl Shared {
+    /// Somebody typed in this session.
+    pub(super) fn note_typing(&self, session: SessionId, now: Instant) {
+        self.typists.lock().unwrap_or_else(PoisonError::into_inner).note(session, now);
+    }
+
+    /// Whether another session than this one is being typed in.
+    pub(super) fn beside_others(&self, session: SessionId, now: Instant) -> bool {
+        self.typists.lock().unwrap_or_else(PoisonError::into_inner).beside(session, now)
+    }
+
     pub(super) fn remove(&self, session: SessionId) {
         self.table().remove(&session);
     }
@@ -92,14 +108,20 @@ impl Sessions {
         settings: Settings,
         tracker: TaskTracker,
     ) -> Self {
-        let (typed, epoch, live) = (Typed::default(), Instant::now(), Mutex::default());
-        let shared = Shared { store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live };
+        let (typed, epoch) = (Typed::default(), Instant::now());
+        let (live, typists) = (Mutex::default(), Mutex::default());
+        let shared = Shared { store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live, typists };
         Self { shared: Arc::new(shared) }
     }
 
     /// Takes up the sessions that an earlier life of the relay left: their agents still hold them. To be called before
     /// agents may connect. Not cancel safe: call it once.
     pub async fn restore(&self) -> Result<(), StoreError> {
+        // Nobody is attached to a relay that has just started.
+        let departure = Departure { cause: "relay_restarted", bytes: None, at: self.shared.clock.now() };
+        for viewer in self.shared.store.attached_viewers().await? {
+            self.shared.store.viewer_left(viewer, &departure).await?;
+        }
         for session in self.shared.store.unfinished_sessions().await? {
             match &session.state {
                 SessionState::Live(_) => self.restore_one(&session).await?,
@@ -212,6 +234,37 @@ impl Sessions {
             if self.get(session).is_none() {
                 self.disown(handle, session).await;
             }
+        }
+        self.shared.tracker.spawn(self.clone().clean_up(handle.clone()));
+    }
+
+    /// Looks again for what ended sessions may have left behind, now that somebody can look: an agent that was killed, or
+    /// could not be reached, when they ended.
+    async fn clean_up(self, handle: AgentHandle) {
+        let since = self.shared.clock.now().minus(LOOK_BACK);
+        let (organisation, cluster) = (handle.organisation(), handle.cluster());
+        let unconfirmed = match self.shared.store.unconfirmed_sessions(organisation, cluster, since).await {
+            Ok(unconfirmed) => unconfirmed,
+            Err(error) => return warn!(%error, "it is not known what ended sessions may have left behind"),
+        };
+        for session in unconfirmed {
+            if let SessionState::Ended { opened: Some(opened), .. } = &session.state {
+                self.reap_ended(&handle, &session, opened).await;
+            }
+        }
+    }
+
+    async fn reap_ended(&self, handle: &AgentHandle, session: &Session, opened: &Opened) {
+        let target = PodTarget { container: Some(opened.container.clone()), ..session.request.target.clone() };
+        let reap = Reap { session: session.id(), target, process: opened.process };
+        let cleanup = link::reap(handle, reap).await;
+        info!(session.id = %session.id(), ?cleanup, "had an agent end what a session that is over may have left");
+        if cleanup == Cleanup::Unconfirmed {
+            return;
+        }
+        let now = self.shared.clock.now();
+        if let Err(error) = self.shared.store.cleanup_confirmed(session.request.organisation, session.id(), now).await {
+            error!(session.id = %session.id(), %error, "it could not be stored that a session's processes are gone");
         }
     }
 

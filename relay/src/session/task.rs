@@ -15,10 +15,11 @@ use tracing::{error, info, warn};
 
 use super::activity::Activity;
 use super::clerk::{Clerk, Deed};
-use super::flow::{Flow, UNLIMITED};
+use super::flow::{Flow, STEP_BYTES, UNLIMITED};
 use super::inputs::Inputs;
 use super::life::{Life, LifeView, next_lease};
 use super::link::{self, Fault, HalfOpen, Link, News};
+use super::pace::Pace;
 use super::sessions::Shared;
 use super::size::SizePacer;
 use super::{AgentNews, Command, Joined, Status};
@@ -125,6 +126,9 @@ pub(super) struct Owner {
     agent: Option<AgentHandle>,
     instance: Option<AgentInstanceId>,
     flow: Flow,
+    pace: Pace,
+    /// When there may be more credit, where the pace holds it back.
+    grant_at: Option<Instant>,
     inputs: Inputs,
     viewed: bool,
     size: SizePacer,
@@ -173,6 +177,8 @@ impl Owner {
             instance: agent.as_ref().map(AgentHandle::instance),
             agent,
             flow,
+            pace: Pace::new(now),
+            grant_at: None,
             inputs: Inputs::default(),
             viewed,
             size: SizePacer::default(),
@@ -259,6 +265,7 @@ impl Owner {
                 if let (Path::Linked(_), Stage::Live) = (&self.path, &self.stage)
                     && let Some(input) = self.inputs.accept(writer, offset, bytes)
                 {
+                    self.shared.note_typing(self.session, Instant::now());
                     if self.activity.is_human(writer, &input.bytes) {
                         self.note_typed();
                     }
@@ -493,16 +500,25 @@ impl Owner {
             Path::Linked(_) | Path::Attaching(_) => None,
         };
         let size = self.size.deadline().filter(|_| self.clerk.is_free());
-        [stage, waiting, size, self.lease_at].into_iter().flatten().min()
+        [stage, waiting, size, self.lease_at, self.grant_at].into_iter().flatten().min()
     }
 
     fn grant(&mut self) {
+        self.grant_at = None;
         let end = *self.written.borrow_and_update();
-        if let (Path::Linked(_), Stage::Live) = (&self.path, &self.stage)
-            && let Some(limit) = self.flow.grant(end)
-        {
-            self.tell(&ToAgent::Credit(limit));
+        let (Path::Linked(_), Stage::Live, Some(growth)) = (&self.path, &self.stage, self.flow.growth(end)) else {
+            return;
+        };
+        let now = Instant::now();
+        let allowance = self.pace.allowance(now);
+        let growth = if self.shared.beside_others(self.session, now) { growth.min(allowance) } else { growth };
+        if growth < STEP_BYTES {
+            self.grant_at = Some(self.pace.allows_at(STEP_BYTES));
+            return;
         }
+        self.pace.spend(growth);
+        let limit = self.flow.grow(growth);
+        self.tell(&ToAgent::Credit(limit));
     }
 
     /// Lets the agent go on with the session, if there is one.

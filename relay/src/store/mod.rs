@@ -7,6 +7,7 @@
 //! nothing did. Each says "cancel safe" in this sense.
 
 mod agents;
+mod audit;
 mod clusters;
 mod engine;
 mod error;
@@ -22,14 +23,17 @@ mod sign_in_links;
 mod tickets;
 mod url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use tokio::sync::watch;
 
 pub use self::agents::{AgentSeen, RenewAgent};
+pub use self::audit::{AuditFilter, AuditPage, AuditRun, UserFilter};
 pub use self::clusters::NewCluster;
 use self::engine::Engine;
 pub use self::error::StoreError;
@@ -38,7 +42,7 @@ pub use self::login_sessions::NewLoginSession;
 pub use self::organisations::NewOrganisation;
 pub use self::page::{Cursor, InvalidCursor, List, Page, PageRequest};
 pub use self::redemption::Redemption;
-pub use self::sessions::{ActivityNote, SessionFilter, StateFilter};
+pub use self::sessions::{ActivityNote, Departure, NewViewer, SessionFilter, StateFilter, ViewerBytes};
 pub use self::sign_in_links::NewSignInLink;
 pub use self::tickets::NewTicket;
 pub use self::url::{DatabaseUrl, InvalidDatabaseUrl};
@@ -58,6 +62,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Store {
     pools: Pools,
+    audit_signal: Arc<watch::Sender<()>>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,7 +108,7 @@ impl Store {
                     .await?,
             ),
         };
-        Ok(Self { pools })
+        Ok(Self { pools, audit_signal: Arc::new(watch::Sender::new(())) })
     }
 
     /// Brings the schema up to this version. Several processes may do so at once. Cancel safe.
@@ -118,7 +123,9 @@ impl Store {
             }
             Pools::Postgres(pool) => MIGRATOR.run(pool).await?,
         }
-        Ok(())
+        let mut tx = self.begin().await?;
+        audit::refuse_changes(&mut tx).await?;
+        tx.commit().await
     }
 
     /// Whether the database answers and has this version's schema. Cancel safe.

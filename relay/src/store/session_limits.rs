@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use podlatch_protocol::id::{ClusterId, OrganisationId};
 
+use super::audit::append;
 use super::engine::{execute, fetch_all};
 use super::rows::{duration, millis};
 use super::{Store, StoreError};
+use crate::clock::UnixMillis;
+use crate::domain::audit::{Action, NewEvent, Origin, Place};
 use crate::domain::session_limits::LimitSettings;
 
 impl Store {
@@ -28,33 +31,42 @@ impl Store {
         rows.into_iter().map(LimitSettings::try_from).collect()
     }
 
-    /// What an organisation says about its sessions; [`StoreError::Missing`] if there is none. Cancel safe.
+    /// Changes what an organisation says about its sessions; [`StoreError::Missing`] if there is none. Cancel safe.
     pub async fn set_organisation_limits(
         &self,
         organisation: OrganisationId,
         settings: &LimitSettings,
+        (origin, now): (Origin, UnixMillis),
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
         let changed = execute!(
-            self.writer(),
+            tx.on(),
             "UPDATE organisations SET session_max = $2, idle_after = $3, idle_close = $4 WHERE id = $1",
             organisation.as_uuid(),
             settings.session_max.map(millis),
             settings.idle_after.map(millis),
             settings.idle_close.map(millis),
         )?;
-        if changed == 1 { Ok(()) } else { Err(StoreError::Missing("the organisation")) }
+        if changed != 1 {
+            return Err(StoreError::Missing("the organisation"));
+        }
+        let event = NewEvent::new(Action::LimitsChanged, organisation, origin, now);
+        append(&mut tx, &describe(event, settings)).await?;
+        self.commit_audited(tx).await
     }
 
-    /// What holds for a cluster's sessions besides; [`StoreError::Missing`] if the organisation has no such cluster. Cancel
-    /// safe.
+    /// Changes what holds for a cluster's sessions besides; [`StoreError::Missing`] if the organisation has no such cluster.
+    /// Cancel safe.
     pub async fn set_cluster_limits(
         &self,
         organisation: OrganisationId,
         cluster: ClusterId,
         settings: &LimitSettings,
+        (origin, now): (Origin, UnixMillis),
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
         let changed = execute!(
-            self.writer(),
+            tx.on(),
             "UPDATE clusters SET session_max = $3, idle_after = $4, idle_close = $5
              WHERE organisation_id = $1 AND id = $2",
             organisation.as_uuid(),
@@ -63,8 +75,20 @@ impl Store {
             settings.idle_after.map(millis),
             settings.idle_close.map(millis),
         )?;
-        if changed == 1 { Ok(()) } else { Err(StoreError::Missing("the cluster")) }
+        if changed != 1 {
+            return Err(StoreError::Missing("the cluster"));
+        }
+        let event = NewEvent::new(Action::LimitsChanged, organisation, origin, now).at(Place::Cluster(cluster));
+        append(&mut tx, &describe(event, settings)).await?;
+        self.commit_audited(tx).await
     }
+}
+
+fn describe(event: NewEvent, settings: &LimitSettings) -> NewEvent {
+    event
+        .detail("session_max_ms", settings.session_max.map(millis))
+        .detail("idle_after_ms", settings.idle_after.map(millis))
+        .detail("idle_close_ms", settings.idle_close.map(millis))
 }
 
 #[derive(sqlx::FromRow)]

@@ -45,7 +45,7 @@ pub(super) async fn start(handle: &SessionHandle, have: Option<u64>, first: bool
 
 /// Writes until the session ends or the client is gone.
 pub(super) async fn write(
-    view: &View,
+    view: &View<'_>,
     sink: &mut SplitSink<&mut Socket, Message>,
     input: watch::Receiver<InputView>,
     rendered: watch::Receiver<u64>,
@@ -90,7 +90,7 @@ impl From<ReadError> for Stop {
 }
 
 struct Writing<'view, 'socket> {
-    view: &'view View,
+    view: &'view View<'view>,
     sink: &'view mut SplitSink<&'socket mut Socket, Message>,
     /// Everything below this was sent.
     sent: u64,
@@ -149,6 +149,7 @@ impl Writing<'_, '_> {
             let bytes = self.view.handle.recording.read(self.sent, limit).await?;
             self.send(Message::Binary(message::output(self.sent, &bytes))).await?;
             self.sent += bytes.len() as u64;
+            self.view.traffic.note_output(bytes.len());
         }
     }
 

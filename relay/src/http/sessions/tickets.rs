@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::{TICKET_LIFETIME, find, issue_ticket};
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
@@ -42,8 +43,8 @@ pub async fn post(
     IdPath(id): IdPath<SessionId>,
 ) -> Result<impl IntoResponse, Problem> {
     let (session, owner) = find(&app, &context, id).await?;
-    context.require(Action::ViewSession(owner)).map_err(|_| Problem::not_found("session"))?;
-    context.require(Action::AttachSession(owner))?;
+    context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
+    context.require(&app, Action::AttachSession(owner), Place::Session(id)).await?;
     if let Some(cause) = session.over_because(app.clock.now()) {
         let detail = format!("{} {}", SocketClose::Gone.sentence(), cause.sentence());
         return Err(Problem::new(ProblemKind::SessionEnded, detail));

@@ -1,10 +1,13 @@
 //! What the store learns of a session while it lives: when somebody last typed, whether it is idle, what was cleaned up late.
 
 use podlatch_protocol::id::{ClusterId, OrganisationId, SessionId};
+use podlatch_protocol::terminal::TerminalSize;
 
+use super::events;
 use super::row::{SessionRow, session_sql};
 use crate::clock::UnixMillis;
 use crate::domain::session::Session;
+use crate::store::audit::append;
 use crate::store::engine::{execute, fetch_all};
 use crate::store::{Store, StoreError};
 
@@ -39,21 +42,58 @@ impl Store {
         tx.commit().await
     }
 
-    /// Flags a live session as idle since `idle_since`, or takes the flag away; false if the session is over. Cancel safe.
+    /// Flags a live session as idle since `idle_since`, or takes the flag away; false if that is so already, or the session
+    /// is over. Cancel safe.
     pub async fn session_idle(
         &self,
         organisation: OrganisationId,
         id: SessionId,
         idle_since: Option<UnixMillis>,
+        now: UnixMillis,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
         let changed = execute!(
-            self.writer(),
-            "UPDATE sessions SET idle_since = $3 WHERE organisation_id = $1 AND id = $2 AND state <> 'ended'",
+            tx.on(),
+            "UPDATE sessions SET idle_since = $3 WHERE organisation_id = $1 AND id = $2 AND state <> 'ended'
+                 AND ((idle_since IS NULL AND $3 IS NOT NULL) OR (idle_since IS NOT NULL AND $3 IS NULL))",
             organisation.as_uuid(),
             id.as_uuid(),
             idle_since.map(UnixMillis::get),
         )?;
-        Ok(changed == 1)
+        if changed != 1 {
+            return Ok(false);
+        }
+        append(&mut tx, &events::idle((organisation, id), idle_since, now)).await?;
+        self.commit_audited(tx).await?;
+        Ok(true)
+    }
+
+    /// Notes that the terminal of a live session gets another size; false if it has this one already, or the session is
+    /// over. Cancel safe.
+    pub async fn session_resized(
+        &self,
+        organisation: OrganisationId,
+        id: SessionId,
+        size: TerminalSize,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let changed = execute!(
+            tx.on(),
+            "UPDATE sessions SET terminal_columns = $3, terminal_rows = $4
+             WHERE organisation_id = $1 AND id = $2 AND state <> 'ended'
+                 AND (terminal_columns IS NULL OR terminal_columns <> $3 OR terminal_rows <> $4)",
+            organisation.as_uuid(),
+            id.as_uuid(),
+            i64::from(size.columns()),
+            i64::from(size.rows()),
+        )?;
+        if changed != 1 {
+            return Ok(false);
+        }
+        append(&mut tx, &events::resized((organisation, id), size, now)).await?;
+        self.commit_audited(tx).await?;
+        Ok(true)
     }
 
     /// Sessions of a cluster that ended after `since` while their processes could not be confirmed to be gone, oldest first;
@@ -80,14 +120,25 @@ impl Store {
     }
 
     /// The processes of a session that ended were found to be gone after all; false if that was known. Cancel safe.
-    pub async fn cleanup_confirmed(&self, organisation: OrganisationId, id: SessionId) -> Result<bool, StoreError> {
+    pub async fn cleanup_confirmed(
+        &self,
+        organisation: OrganisationId,
+        id: SessionId,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
         let changed = execute!(
-            self.writer(),
+            tx.on(),
             "UPDATE sessions SET cleanup = 'confirmed'
              WHERE organisation_id = $1 AND id = $2 AND cleanup = 'unconfirmed'",
             organisation.as_uuid(),
             id.as_uuid(),
         )?;
-        Ok(changed == 1)
+        if changed != 1 {
+            return Ok(false);
+        }
+        append(&mut tx, &events::cleaned_up((organisation, id), now)).await?;
+        self.commit_audited(tx).await?;
+        Ok(true)
     }
 }

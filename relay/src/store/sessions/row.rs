@@ -4,6 +4,7 @@ use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, SessionId, UserId};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
 use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
@@ -22,7 +23,7 @@ macro_rules! session_sql {
              u.email AS user_email, s.login_session_id, s.namespace, s.pod, s.asked_container, s.program, s.state, \
              s.client_ip, s.user_agent, s.started_at, s.container, s.pod_uid, s.process, s.ended_at, s.end_cause, \
              s.outcome, s.exit_code, s.failure, s.cleanup, s.output_length, s.expires_at, s.idle_after, s.idle_close, \
-             s.last_activity_at, s.idle_since \
+             s.last_activity_at, s.idle_since, s.terminal_columns, s.terminal_rows \
              FROM sessions s JOIN clusters c ON c.id = s.cluster_id JOIN users u ON u.id = s.user_id ",
             $rest
         )
@@ -67,6 +68,8 @@ pub(super) struct SessionRow {
     idle_close: Option<i64>,
     last_activity_at: i64,
     idle_since: Option<i64>,
+    terminal_columns: Option<i64>,
+    terminal_rows: Option<i64>,
 }
 
 impl TryFrom<SessionRow> for Session {
@@ -96,6 +99,7 @@ impl TryFrom<SessionRow> for Session {
                 },
                 program: serde_json::from_str(&row.program).map_err(|_| StoreError::Corrupt("sessions.program"))?,
                 client: ClientInfo { ip: row.client_ip, user_agent: row.user_agent },
+                size: size(row.terminal_columns, row.terminal_rows)?,
                 started_at: UnixMillis::new(row.started_at),
                 expires_at: UnixMillis::new(row.expires_at),
                 idle: IdleLimits {
@@ -149,6 +153,11 @@ impl SessionRow {
             },
         })
     }
+}
+
+fn size(columns: Option<i64>, rows: Option<i64>) -> Result<TerminalSize, StoreError> {
+    let (Some(columns), Some(rows)) = (columns, rows) else { return Ok(TerminalSize::DEFAULT) };
+    Ok(TerminalSize::clamped(number("sessions.terminal_columns", columns)?, number("sessions.terminal_rows", rows)?))
 }
 
 fn cause(text: &str) -> Result<EndCause, StoreError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use podlatch_protocol::id::{AgentId, ClusterId, JoinTokenId, LoginSessionId, OrganisationId, SessionId, UserId};
 use podlatch_protocol::request::Program;
 use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
 use podlatch_relay::auth::token::{Token, TokenHash, TokenKind};
 use podlatch_relay::clock::UnixMillis;
 use podlatch_relay::domain::access::Actor;
@@ -17,6 +18,8 @@ use podlatch_relay::entropy::Entropy;
 use podlatch_relay::store::{
     DatabaseUrl, NewCluster, NewJoinToken, NewLoginSession, NewOrganisation, NewSignInLink, Store,
 };
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
 use crate::postgres::new_database_url;
@@ -34,6 +37,7 @@ pub(crate) const EXPIRY: UnixMillis = UnixMillis::new(START.get() + 3_600_000);
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) entropy: Entropy,
+    url: DatabaseUrl,
     _folder: TempDir,
 }
 
@@ -50,7 +54,18 @@ impl Fixture {
     async fn open(url: &DatabaseUrl, folder: TempDir) -> Self {
         let store = Store::open(url).await.expect("opens");
         store.migrate().await.expect("migrates");
-        Self { store, entropy: Entropy::system(), _folder: folder }
+        Self { store, entropy: Entropy::system(), url: url.clone(), _folder: folder }
+    }
+
+    /// Runs a statement past the store, as somebody with access to the database could.
+    pub(crate) async fn execute(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path);
+                sqlx::raw_sql(sql).execute(&mut options.connect().await?).await.map(drop)
+            }
+            DatabaseUrl::Postgres(options) => sqlx::raw_sql(sql).execute(&mut options.connect().await?).await.map(drop),
+        }
     }
 
     pub(crate) fn token(&self, kind: TokenKind) -> TokenHash {
@@ -161,6 +176,7 @@ impl Fixture {
                 container: None,
             },
             program: Program::Shell,
+            size: TerminalSize::clamped(80, 24),
             client: ClientInfo { ip: "2001:db8::1".to_owned(), user_agent: "test".to_owned() },
             started_at: START,
             expires_at: EXPIRY,

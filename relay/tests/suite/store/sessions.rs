@@ -3,9 +3,15 @@ use std::time::Duration;
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::request::Program;
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
+use podlatch_protocol::terminal::TerminalSize;
+use podlatch_relay::domain::access::{Actor, AuditScope};
+use podlatch_relay::domain::audit::{Action, Event, Origin};
+use podlatch_relay::domain::organisation::ClientInfo;
 use podlatch_relay::domain::session::{Activity, Session, SessionEnd, SessionState, SessionStatus};
 use podlatch_relay::domain::session_limits::LimitSettings;
-use podlatch_relay::store::{ActivityNote, PageRequest, SessionFilter, StateFilter, StoreError};
+use podlatch_relay::store::{
+    ActivityNote, AuditFilter, Departure, NewViewer, PageRequest, SessionFilter, StateFilter, StoreError, ViewerBytes,
+};
 
 use super::fixture::{EXPIRY, Fixture, SOON, START};
 use super::on_both_engines;
@@ -23,6 +29,8 @@ on_both_engines!(
     activity_never_moves_back_and_the_idle_flag_comes_and_goes,
     what_was_not_confirmed_to_be_gone_is_found_until_it_is,
     organisation_and_cluster_say_how_long_sessions_live,
+    a_viewer_is_audited_when_it_comes_and_once_when_it_goes,
+    a_size_is_audited_once_however_often_it_is_told,
     sessions_are_listed_newest_first_by_whose_where_and_state,
     no_session_begins_in_a_revoked_cluster,
 );
@@ -35,14 +43,17 @@ async fn a_session_moves_from_opening_through_live_to_ended(at: Fixture) {
     assert_eq!((&session.request, &session.state), (&new, &SessionState::Opening));
     assert_eq!((session.cluster_name.as_str(), session.user_email.as_str()), ("berlin", "ada@example.org"));
 
-    assert!(at.store.session_opened(actor.organisation, new.id, &opened()).await.expect("answers"));
+    assert!(at.store.session_opened(actor.organisation, new.id, &opened(), SOON).await.expect("answers"));
     assert_eq!(get().await.state, SessionState::Live(opened()));
-    assert!(!at.store.session_opened(actor.organisation, new.id, &opened()).await.expect("answers"), "only once");
+    assert!(!at.store.session_opened(actor.organisation, new.id, &opened(), SOON).await.expect("answers"), "only once");
 
     assert!(at.store.session_ended(actor.organisation, new.id, &end(EndCause::Exited)).await.expect("answers"));
     let ended = SessionState::Ended { opened: Some(opened()), end: end(EndCause::Exited) };
     assert_eq!(get().await.state, ended);
-    assert!(!at.store.session_opened(actor.organisation, new.id, &opened()).await.expect("answers"), "it is over");
+    assert!(
+        !at.store.session_opened(actor.organisation, new.id, &opened(), SOON).await.expect("answers"),
+        "it is over"
+    );
     assert_eq!(get().await.state, ended);
 }
 
@@ -110,7 +121,7 @@ async fn a_session_is_found_in_its_own_organisation_only(at: Fixture) {
     let elsewhere = at.owner("bob@example.org").await.organisation.id;
     let new = at.session(&actor, &agent).await;
     assert!(at.store.get_session(elsewhere, new.id).await.expect("answers").is_none());
-    assert!(!at.store.session_opened(elsewhere, new.id, &opened()).await.expect("answers"));
+    assert!(!at.store.session_opened(elsewhere, new.id, &opened(), SOON).await.expect("answers"));
     assert!(!at.store.session_ended(elsewhere, new.id, &end(EndCause::Exited)).await.expect("answers"));
     let mut foreign = at.new_session(&actor, &agent);
     foreign.organisation = elsewhere;
@@ -127,7 +138,7 @@ async fn what_is_not_over_is_found_again_after_a_restart(at: Fixture) {
     let live = at.session(&actor, &agent).await;
     let over = at.session(&actor, &agent).await;
     let others = at.session(&actor, &other).await;
-    at.store.session_opened(actor.organisation, live.id, &opened()).await.expect("answers");
+    at.store.session_opened(actor.organisation, live.id, &opened(), SOON).await.expect("answers");
     at.store.session_ended(actor.organisation, over.id, &end(EndCause::Exited)).await.expect("answers");
 
     let of_agent =
@@ -219,14 +230,14 @@ async fn activity_never_moves_back_and_the_idle_flag_comes_and_goes(at: Fixture)
     at.store.note_activity(&[note(one, SOON)]).await.expect("stores");
     assert_eq!((get(one).await.last_at, get(other).await.last_at), (EXPIRY, SOON));
 
-    assert!(at.store.session_idle(organisation, one, Some(EXPIRY)).await.expect("answers"));
+    assert!(at.store.session_idle(organisation, one, Some(EXPIRY), SOON).await.expect("answers"));
     assert_eq!(get(one).await, Activity { last_at: EXPIRY, idle_since: Some(EXPIRY) });
-    assert!(at.store.session_idle(organisation, one, None).await.expect("answers"));
+    assert!(at.store.session_idle(organisation, one, None, SOON).await.expect("answers"));
     assert_eq!(get(one).await.idle_since, None);
     let elsewhere = at.owner("bob@example.org").await.organisation.id;
-    assert!(!at.store.session_idle(elsewhere, one, Some(SOON)).await.expect("answers"));
+    assert!(!at.store.session_idle(elsewhere, one, Some(SOON), SOON).await.expect("answers"));
     at.store.session_ended(organisation, one, &end(EndCause::Exited)).await.expect("answers");
-    assert!(!at.store.session_idle(organisation, one, Some(SOON)).await.expect("answers"), "it is over");
+    assert!(!at.store.session_idle(organisation, one, Some(SOON), SOON).await.expect("answers"), "it is over");
 }
 
 async fn what_was_not_confirmed_to_be_gone_is_found_until_it_is(at: Fixture) {
@@ -241,28 +252,85 @@ async fn what_was_not_confirmed_to_be_gone_is_found_until_it_is(at: Fixture) {
         found.iter().map(Session::id).collect::<Vec<_>>()
     };
     assert_eq!((found(START).await, found(EXPIRY.plus(Duration::from_millis(1))).await), (vec![doubtful], vec![]));
-    assert!(at.store.cleanup_confirmed(actor.organisation, doubtful).await.expect("answers"));
-    assert!(!at.store.cleanup_confirmed(actor.organisation, doubtful).await.expect("answers"), "once");
+    assert!(at.store.cleanup_confirmed(actor.organisation, doubtful, SOON).await.expect("answers"));
+    assert!(!at.store.cleanup_confirmed(actor.organisation, doubtful, SOON).await.expect("answers"), "once");
     assert!(found(START).await.is_empty());
 }
 
 async fn organisation_and_cluster_say_how_long_sessions_live(at: Fixture) {
     let actor = at.actor().await;
     let cluster = at.cluster(actor.organisation).await.id;
+    let by = || (Origin::operator(), SOON);
     let said = async || at.store.limit_settings(actor.organisation, cluster).await.expect("answers");
     assert_eq!(said().await, [LimitSettings::default(); 2]);
     let own = LimitSettings { session_max: Some(Duration::from_hours(2)), ..LimitSettings::default() };
     let short =
         LimitSettings { idle_after: Some(Duration::from_secs(9)), idle_close: Some(Duration::from_mins(1)), ..own };
-    at.store.set_organisation_limits(actor.organisation, &own).await.expect("stores");
-    at.store.set_cluster_limits(actor.organisation, cluster, &short).await.expect("stores");
+    at.store.set_organisation_limits(actor.organisation, &own, by()).await.expect("stores");
+    at.store.set_cluster_limits(actor.organisation, cluster, &short, by()).await.expect("stores");
     let said = said().await;
     assert!(said.len() == 2 && said.contains(&own) && said.contains(&short), "{said:?}");
 
     let elsewhere = at.owner("bob@example.org").await.organisation.id;
-    assert!(matches!(at.store.set_cluster_limits(elsewhere, cluster, &own).await, Err(StoreError::Missing(_))));
+    assert!(matches!(at.store.set_cluster_limits(elsewhere, cluster, &own, by()).await, Err(StoreError::Missing(_))));
     let foreign = at.store.limit_settings(elsewhere, cluster).await.expect("answers");
     assert_eq!(foreign, [LimitSettings::default()], "another organisation's cluster says nothing");
+}
+
+async fn a_viewer_is_audited_when_it_comes_and_once_when_it_goes(at: Fixture) {
+    let (actor, agent) = actor_and_agent(&at).await;
+    let session = at.session(&actor, &agent).await.id;
+    let client = ClientInfo { ip: "192.0.2.7".to_owned(), user_agent: "another browser".to_owned() };
+    let Actor { organisation, user, .. } = actor;
+    let viewer = NewViewer { id: u64::MAX, organisation, session, user, client };
+    assert!(at.store.viewer_attached(&viewer, SOON).await.expect("answers"));
+    assert_eq!(at.store.attached_viewers().await.expect("lists"), [u64::MAX]);
+    let bytes = Some(ViewerBytes { output: 9, input: 4 });
+    let departure = Departure { cause: "left", bytes, at: EXPIRY };
+    assert!(at.store.viewer_left(u64::MAX, &departure).await.expect("answers"));
+    assert!(!at.store.viewer_left(u64::MAX, &departure).await.expect("answers"), "once");
+    assert!(at.store.attached_viewers().await.expect("lists").is_empty());
+
+    let told = told(&at, organisation).await;
+    let actions: Vec<_> = told.iter().map(|event| (event.action, event.sequence)).collect();
+    let expected = [(Action::SessionOpen, Some(1)), (Action::Connect, Some(2)), (Action::Disconnect, Some(3))];
+    assert_eq!(actions, expected);
+    for event in &told[1..] {
+        assert_eq!(event.client_ip.as_deref(), Some("192.0.2.7"), "where the viewer sits, not where the session began");
+        assert_eq!(event.details.get("viewer"), Some(&"ffffffffffffffff".into()));
+    }
+    assert_eq!(told[2].details.get("output_bytes"), Some(&9.into()));
+    assert_eq!(told[2].details.get("cause"), Some(&"left".into()));
+
+    at.store.session_ended(organisation, session, &end(EndCause::Expired)).await.expect("answers");
+    assert!(!at.store.viewer_attached(&viewer, SOON).await.expect("answers"), "it is over");
+}
+
+async fn a_size_is_audited_once_however_often_it_is_told(at: Fixture) {
+    let (actor, agent) = actor_and_agent(&at).await;
+    let session = at.session(&actor, &agent).await.id;
+    let organisation = actor.organisation;
+    let resize = async |columns| {
+        let size = TerminalSize::clamped(columns, 24);
+        at.store.session_resized(organisation, session, size, SOON).await.expect("answers")
+    };
+    assert!(!resize(80).await, "it began with this size");
+    assert!(resize(100).await);
+    assert!(!resize(100).await);
+    assert!(resize(80).await);
+    let sizes: Vec<_> =
+        told(&at, organisation).await.iter().map(|event| event.details.get("columns").cloned()).collect();
+    assert_eq!(sizes, [80, 100, 80].map(|columns| Some(columns.into())));
+    let stored = at.store.get_session(organisation, session).await.expect("answers").expect("is there");
+    assert_eq!(stored.request.size, TerminalSize::clamped(80, 24));
+}
+
+async fn told(at: &Fixture, organisation: podlatch_protocol::id::OrganisationId) -> Vec<Event> {
+    let filter = AuditFilter::everything(organisation, AuditScope::All);
+    let mut events = at.store.list_audit(&filter, None, 100).await.expect("lists").items;
+    events.retain(|event| event.session.is_some());
+    events.reverse();
+    events
 }
 
 async fn no_session_begins_in_a_revoked_cluster(at: Fixture) {
