@@ -30,6 +30,8 @@ use crate::tunnel::AgentHandle;
 
 pub(crate) use flow::VIEWER_WINDOW_BYTES;
 pub(crate) use inputs::InputView;
+#[cfg(test)]
+pub(crate) use life::IdleView;
 pub(crate) use life::LifeView;
 pub use open::{OpenError, OpenSession};
 pub use sessions::{Sessions, Settings};

@@ -17,7 +17,7 @@ use crate::domain::cluster::Cluster;
 use crate::domain::organisation::ClientInfo;
 use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
 use crate::domain::session_limits::SessionLimits;
-use crate::recording::RecordingError;
+use crate::recording::{NewRecording, Position, RecordingError};
 use crate::store::StoreError;
 use crate::tunnel::AgentHandle;
 
@@ -77,7 +77,9 @@ impl Sessions {
             idle: limits.idle,
         };
         shared.store.insert_session(&new).await?;
-        let recording = match shared.recorder.create(new.id).await {
+        let begun =
+            NewRecording { organisation: new.organisation, session: new.id, size: request.size, at: new.started_at };
+        let recording = match shared.recorder.create(begun).await {
             Ok(recording) => recording,
             Err(error) => {
                 self.store_failure(&new, EndCause::RecordingFailed, &error.to_string()).await;
@@ -90,7 +92,7 @@ impl Sessions {
             target: new.target.clone(),
             program: new.program.clone(),
             size: request.size,
-            credit: flow.grant_anew(0),
+            credit: flow.grant_anew(Position::default()),
             grace: shared.settings.grace,
             after_exit: shared.settings.after_exit,
             lease: life::lease(new.expires_at, shared.clock.now()),

@@ -232,6 +232,7 @@ fn binary(kind: u8, offset: u64, bytes: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::IdleView;
 
     #[test]
     fn an_attach_is_parsed_strictly() {
@@ -280,6 +281,23 @@ mod tests {
         ] {
             assert!(FromClient::decode_text(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_life_is_told_in_times_from_now_on() {
+        let at = |seconds: u64| UnixMillis::new(1_000_000).plus(Duration::from_secs(seconds));
+        let busy = LifeView { expires_at: at(60), idle: None };
+        assert_eq!(
+            ToClient::Life(LifeMessage::at(&busy, at(0))).encode(),
+            r#"{"type":"life","expires_in_ms":60000,"idle":false,"idle_since_ms":null,"idle_closes_in_ms":null}"#
+        );
+        let idle = Some(IdleView { since: at(0), closes_at: Some(at(30)) });
+        assert_eq!(
+            ToClient::Life(LifeMessage::at(&LifeView { idle, ..busy }, at(10))).encode(),
+            r#"{"type":"life","expires_in_ms":50000,"idle":true,"idle_since_ms":10000,"idle_closes_in_ms":20000}"#
+        );
+        let late = LifeMessage::at(&LifeView { idle, ..busy }, at(70));
+        assert_eq!((late.expires_in_ms, late.idle_closes_in_ms), (0, Some(0)));
     }
 
     #[test]
