@@ -64,14 +64,15 @@ impl SessionLimits {
 mod tests {
     use super::*;
 
-    const fn minutes(minutes: u64) -> Option<Duration> {
-        Some(Duration::from_mins(minutes))
-    }
+    const HOUR: Option<Duration> = Some(Duration::from_hours(1));
+    const MINUTES_20: Option<Duration> = Some(Duration::from_mins(20));
+    const MINUTES_2: Option<Duration> = Some(Duration::from_mins(2));
 
     #[test]
     fn the_shortest_of_those_that_speak_holds_and_the_default_fills_gaps() {
-        let organisation = LimitSettings { session_max: minutes(720), idle_after: minutes(20), idle_close: None };
-        let cluster = LimitSettings { session_max: minutes(60), idle_after: minutes(30), idle_close: minutes(90) };
+        let organisation =
+            LimitSettings { session_max: Some(Duration::from_hours(12)), idle_after: MINUTES_20, idle_close: None };
+        let cluster = LimitSettings { session_max: HOUR, idle_after: HOUR, idle_close: HOUR };
         let silent = LimitSettings::default();
         let default = SessionLimits::default();
 
@@ -80,14 +81,14 @@ mod tests {
         let longer = SessionLimits::strictest(default, &[organisation, silent]);
         assert_eq!(longer.session_max, Duration::from_hours(12), "a default is no limit");
         let both = SessionLimits::strictest(default, &[organisation, cluster]);
-        let idle = IdleLimits { after: Duration::from_mins(20), close: minutes(90) };
+        let idle = IdleLimits { after: Duration::from_mins(20), close: HOUR };
         assert_eq!(both, SessionLimits { session_max: Duration::from_hours(1), idle });
     }
 
     #[test]
     fn a_session_is_flagged_before_it_is_closed_for_idleness() {
-        let closing = LimitSettings { idle_close: minutes(2), ..LimitSettings::default() };
+        let closing = LimitSettings { idle_close: MINUTES_2, ..LimitSettings::default() };
         let limits = SessionLimits::strictest(SessionLimits::default(), &[closing]);
-        assert_eq!(limits.idle, IdleLimits { after: Duration::from_mins(2), close: minutes(2) });
+        assert_eq!(limits.idle, IdleLimits { after: Duration::from_mins(2), close: MINUTES_2 });
     }
 }

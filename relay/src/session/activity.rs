@@ -82,9 +82,8 @@ impl Classifier {
     /// Whether this byte shows that a person typed.
     fn step(&mut self, byte: u8) -> bool {
         let (state, human) = match (self.state, byte) {
-            (State::Text | State::TextEscape, BEL) => (State::Ground, false),
+            (State::Text | State::TextEscape, BEL) | (State::TextEscape, b'\\') => (State::Ground, false),
             (State::Text, ESC) => (State::TextEscape, false),
-            (State::TextEscape, b'\\') => (State::Ground, false),
             (State::Text, 0x20..=0x7e | 0x80..) => (State::Text, false),
             (State::Control(_) | State::SingleShift, ESC) => (State::Escape, true),
             (State::Escape | State::Ground, ESC) => (State::Escape, self.state == State::Escape),

@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::error;
 
+use super::life::IdleFlag;
 use super::sessions::Shared;
-use crate::clock::UnixMillis;
 use crate::store::StoreError;
 
 /// How long to wait after the database failed.
@@ -22,8 +22,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) enum Deed {
     /// The process is told this size.
     Resize(TerminalSize),
-    /// The session is flagged idle since then, or is not any more.
-    Idle(Option<UnixMillis>),
+    /// The session is flagged idle, or is not any more.
+    Idle(IdleFlag),
 }
 
 /// Stores one deed at a time.
@@ -80,7 +80,7 @@ impl Shared {
         let now = self.clock.now();
         match deed {
             Deed::Resize(size) => self.store.session_resized(organisation, session, size, now).await.map(drop),
-            Deed::Idle(since) => self.store.session_idle(organisation, session, since, now).await.map(drop),
+            Deed::Idle(flag) => self.store.session_idle(organisation, session, flag.since(), now).await.map(drop),
         }
     }
 }

@@ -50,6 +50,22 @@ pub(crate) struct IdleView {
     pub(crate) closes_at: Option<UnixMillis>,
 }
 
+/// Whether a session is flagged idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IdleFlag {
+    Off,
+    On { since: UnixMillis },
+}
+
+impl IdleFlag {
+    pub(super) const fn since(self) -> Option<UnixMillis> {
+        match self {
+            Self::Off => None,
+            Self::On { since } => Some(since),
+        }
+    }
+}
+
 /// A session's life.
 #[derive(Debug)]
 pub(super) struct Life {
@@ -71,15 +87,18 @@ impl Life {
     }
 
     /// The flag that is to be stored at `now`, where that is another than the stored one.
-    pub(super) fn flag_to_store(&self, now: UnixMillis) -> Option<Option<UnixMillis>> {
-        let idle_at = self.activity.last_at.plus(self.idle.after);
-        let flag = (now >= idle_at).then_some(idle_at);
-        (flag.is_some() != self.activity.idle_since.is_some()).then_some(flag)
+    pub(super) fn flag_to_store(&self, now: UnixMillis) -> Option<IdleFlag> {
+        let since = self.activity.last_at.plus(self.idle.after);
+        match (now >= since, self.activity.idle_since) {
+            (true, None) => Some(IdleFlag::On { since }),
+            (false, Some(_)) => Some(IdleFlag::Off),
+            (true, Some(_)) | (false, None) => None,
+        }
     }
 
     /// The flag was stored.
-    pub(super) const fn handle_flag_stored(&mut self, flag: Option<UnixMillis>) {
-        self.activity.idle_since = flag;
+    pub(super) const fn handle_flag_stored(&mut self, flag: IdleFlag) {
+        self.activity.idle_since = flag.since();
     }
 
     /// Why the session has to end at `now`, if it has to.
@@ -125,6 +144,8 @@ mod tests {
 
     const START: UnixMillis = UnixMillis::new(1_000_000);
 
+    const ON: IdleFlag = IdleFlag::On { since: UnixMillis::new(START.get() + 300_000) };
+
     fn at(seconds: u64) -> UnixMillis {
         START.plus(Duration::from_secs(seconds))
     }
@@ -139,30 +160,30 @@ mod tests {
     fn the_idle_flag_follows_what_is_the_case() {
         let mut life = life();
         assert_eq!((life.flag_to_store(at(299)), life.flag_deadline()), (None, Some(at(300))));
-        assert_eq!(life.flag_to_store(at(301)), Some(Some(at(300))));
+        assert_eq!(life.flag_to_store(at(301)), Some(ON));
         assert_eq!(life.view().idle, None, "nobody is told before it is stored");
-        life.handle_flag_stored(Some(at(300)));
+        life.handle_flag_stored(ON);
         let idle = IdleView { since: START, closes_at: Some(at(600)) };
         assert_eq!((life.flag_to_store(at(302)), life.view().idle), (None, Some(idle)));
         life.handle_activity(at(310));
-        assert_eq!(life.flag_to_store(at(310)), Some(None));
-        life.handle_flag_stored(None);
+        assert_eq!(life.flag_to_store(at(310)), Some(IdleFlag::Off));
+        life.handle_flag_stored(IdleFlag::Off);
         assert_eq!((life.view().idle, life.flag_deadline()), (None, Some(at(610))));
     }
 
     #[test]
     fn whoever_types_while_the_flag_is_being_stored_takes_it_away_again() {
         let mut life = life();
-        assert_eq!(life.flag_to_store(at(300)), Some(Some(at(300))));
+        assert_eq!(life.flag_to_store(at(300)), Some(ON));
         life.handle_activity(at(301));
-        life.handle_flag_stored(Some(at(300)));
-        assert_eq!(life.flag_to_store(at(301)), Some(None));
+        life.handle_flag_stored(ON);
+        assert_eq!(life.flag_to_store(at(301)), Some(IdleFlag::Off));
     }
 
     #[test]
     fn a_session_ends_when_nobody_typed_or_its_time_is_up() {
         let mut life = life();
-        life.handle_flag_stored(Some(at(300)));
+        life.handle_flag_stored(ON);
         assert_eq!((life.end_due(at(599)), life.end_deadline(), life.flag_deadline()), (None, at(600), None));
         assert_eq!(life.end_due(at(600)), Some(EndCause::Idle));
         life.handle_activity(at(3_590));
