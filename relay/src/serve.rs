@@ -114,7 +114,8 @@ fn sessions(
     (clock, entropy): (&Clock, &Entropy),
 ) -> anyhow::Result<Sessions> {
     let recorder = Recorder::start(data_folder::create_recordings(&config.data)?)?;
-    let settings = Settings { grace: config.grace, limits: config.limits, after_exit: config.after_exit };
+    let Config { grace, limits, after_exit, commands, .. } = *config;
+    let settings = Settings { grace, limits, after_exit, commands };
     // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
     let tracker = TaskTracker::new();
     Ok(Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker))

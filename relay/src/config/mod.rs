@@ -1,6 +1,7 @@
 //! The command line and its environment variables, parsed into types.
 
 mod address;
+mod commands;
 mod grace;
 mod public_url;
 mod serve;
@@ -12,6 +13,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::address::{HostPort, InvalidHostPort};
+pub use self::commands::{CommandArgs, CommandSource};
 pub use self::grace::{GraceTime, InvalidGraceTime};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl, Scheme};
 pub use self::serve::{Config, ConfigError, ServeArgs, TlsEnd};

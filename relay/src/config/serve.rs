@@ -7,7 +7,10 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use podlatch_protocol::request::AfterExit;
 
-use super::{AddressArgs, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme, SessionTime, switch};
+use super::{
+    AddressArgs, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme, SessionTime,
+    switch,
+};
 use crate::domain::session_limits::{DEFAULT_IDLE_AFTER, DEFAULT_SESSION_MAX, IdleLimits, SessionLimits};
 use crate::store::DatabaseUrl;
 
@@ -55,6 +58,10 @@ pub struct ServeArgs {
     #[arg(long, env = "PODLATCH_END_DETACHED_ON_EXIT", action = ArgAction::SetTrue, value_parser = switch())]
     pub end_detached_on_exit: bool,
 
+    /// How commands are found.
+    #[command(flatten)]
+    pub commands: CommandArgs,
+
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -83,6 +90,8 @@ pub struct Config {
     pub limits: SessionLimits,
     /// What becomes of detached processes.
     pub after_exit: AfterExit,
+    /// How commands are found.
+    pub commands: CommandSource,
 }
 
 /// Where TLS ends.
@@ -143,6 +152,7 @@ impl TryFrom<ServeArgs> for Config {
             grace: args.grace.get(),
             limits,
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
+            commands: args.commands.into(),
         })
     }
 }
@@ -179,6 +189,14 @@ mod tests {
         assert_eq!((config.http_listen.to_string().as_str(), config.tls), ("127.0.0.1:8080", TlsEnd::Nowhere));
         assert_eq!((config.grace, config.after_exit), (Duration::from_mins(5), AfterExit::Leave));
         assert_eq!(config.limits, SessionLimits::default());
+    }
+
+    #[test]
+    fn commands_can_be_looked_for_less() {
+        let source = |flags: &[&str]| config(flags).expect("consistent").commands;
+        assert_eq!(source(&[]), CommandSource::MarksAndScreen);
+        assert_eq!(source(&["--no-shell-marks"]), CommandSource::Screen);
+        assert_eq!(source(&["--no-commands"]), CommandSource::Nowhere);
     }
 
     #[test]

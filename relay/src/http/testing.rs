@@ -20,7 +20,7 @@ use super::{rate_limit, router};
 use crate::app::App;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::{Clock, ClockHand, UnixMillis};
-use crate::config::{Config, TlsEnd};
+use crate::config::{CommandSource, Config, TlsEnd};
 use crate::data_folder;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::cluster::{Cluster, ClusterType};
@@ -74,9 +74,11 @@ impl TestRelay {
             grace: Duration::from_mins(5),
             limits: SessionLimits::default(),
             after_exit: AfterExit::Leave,
+            commands: CommandSource::Screen,
         };
         let recordings = data_folder::create_recordings(folder.path()).expect("a folder");
-        let settings = Settings { grace: config.grace, limits: config.limits, after_exit: config.after_exit };
+        let Config { grace, limits, after_exit, commands, .. } = config;
+        let settings = Settings { grace, limits, after_exit, commands };
         let sessions = Sessions::new(
             store.clone(),
             Recorder::start(recordings).expect("starts"),

@@ -6,10 +6,12 @@
 
 mod activity;
 mod clerk;
+mod commands;
 mod flow;
 mod inputs;
 mod life;
 mod link;
+mod marks;
 mod open;
 mod pace;
 mod sessions;

@@ -2,7 +2,7 @@
 
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::SessionId;
-use podlatch_protocol::request::{Open, Program, Reap};
+use podlatch_protocol::request::{MarkNonce, Open, Program, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -12,6 +12,7 @@ use super::flow::Flow;
 use super::sessions::Sessions;
 use super::task::StartFrom;
 use super::{life, link};
+use crate::config::CommandSource;
 use crate::domain::access::Actor;
 use crate::domain::cluster::Cluster;
 use crate::domain::organisation::ClientInfo;
@@ -86,6 +87,7 @@ impl Sessions {
                 return Err(error.into());
             }
         };
+        let marks = self.mark_nonce(&new).await?;
         let mut flow = Flow::at(0);
         let open = Open {
             session: new.id,
@@ -96,7 +98,7 @@ impl Sessions {
             grace: shared.settings.grace,
             after_exit: shared.settings.after_exit,
             lease: life::lease(new.expires_at, shared.clock.now()),
-            marks: None,
+            marks,
         };
         let (opened, half) = match link::open(&agent, open).await {
             Ok(opened) => opened,
@@ -117,8 +119,21 @@ impl Sessions {
         let stored = shared.store.get_session(new.organisation, id).await?.ok_or(StoreError::Missing("the session"))?;
         // Its state was just stored; a second process could only have ended it.
         let stored = Session { state: SessionState::Live(opened), ..stored };
-        self.spawn(&stored, recording, StartFrom::Open { half, agent, flow });
+        self.spawn(&stored, recording, StartFrom::Open { half, agent, flow }, marks);
         Ok(stored)
+    }
+
+    /// What the marks of a new session's shell are to carry. Kept before the shell can know it, so that a relay that is
+    /// restarted takes them out as well.
+    async fn mark_nonce(&self, new: &NewSession) -> Result<Option<MarkNonce>, StoreError> {
+        match self.shared.settings.commands {
+            CommandSource::Nowhere | CommandSource::Screen => Ok(None),
+            CommandSource::MarksAndScreen => {
+                let nonce = MarkNonce(self.shared.entropy.bytes());
+                self.shared.store.keep_mark_nonce(new.organisation, new.id, nonce).await?;
+                Ok(Some(nonce))
+            }
+        }
     }
 
     /// An answer that did not come is not a refusal: the process may run all the same. If the agent cannot be reached now,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, SessionId};
-use podlatch_protocol::request::{AfterExit, Reap};
+use podlatch_protocol::request::{AfterExit, MarkNonce, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
 use podlatch_protocol::target::PodTarget;
 use tokio::sync::{mpsc, watch};
@@ -14,12 +14,14 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use super::commands::{self, Commands};
 use super::life::Life;
 use super::pace::Typists;
 use super::task::{Begin, Owner, StartFrom};
 use super::typed::Typed;
 use super::{AgentNews, Command, SessionHandle, Status, link};
 use crate::clock::Clock;
+use crate::config::CommandSource;
 use crate::domain::session::{Session, SessionEnd, SessionState};
 use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
@@ -42,6 +44,8 @@ pub struct Settings {
     pub limits: SessionLimits,
     /// What becomes of processes that outlive the person's own exit.
     pub after_exit: AfterExit,
+    /// How commands are found.
+    pub commands: CommandSource,
 }
 
 /// The live sessions. Cheap to clone.
@@ -143,7 +147,8 @@ impl Sessions {
         };
         let end = recording.position();
         info!(session.id = %session.id(), offset = end.source, "waiting for the agent of a session");
-        self.spawn(session, recording, StartFrom::Restart { end });
+        let marks = self.shared.store.mark_nonce(session.request.organisation, session.id()).await?;
+        self.spawn(session, recording, StartFrom::Restart { end }, marks);
         Ok(())
     }
 
@@ -164,7 +169,7 @@ impl Sessions {
     }
 
     /// Starts a session's owner.
-    pub(super) fn spawn(&self, session: &Session, recording: Recording, start: StartFrom) {
+    pub(super) fn spawn(&self, session: &Session, recording: Recording, start: StartFrom, marks: Option<MarkNonce>) {
         let (commands, receiver) = mpsc::channel(QUEUED_COMMANDS);
         let status = watch::Sender::new(match start {
             StartFrom::Open { .. } => Status::Live,
@@ -190,15 +195,34 @@ impl Sessions {
             organisation: session.request.organisation,
             target,
             process,
-            recording,
             commands: receiver,
             status,
             life,
             life_view,
             start,
+            marks,
+            follower: self.follow_commands(session, &recording),
+            recording,
         };
         self.shared.table().insert(session.id(), Live { agent: session.request.agent, handle });
         self.shared.tracker.spawn(Owner::new(Arc::clone(&self.shared), begin).run());
+    }
+
+    fn follow_commands(&self, session: &Session, recording: &Recording) -> Option<Commands> {
+        let shared = &self.shared;
+        match shared.settings.commands {
+            CommandSource::Nowhere => None,
+            CommandSource::Screen | CommandSource::MarksAndScreen => {
+                let context = commands::Context {
+                    store: shared.store.clone(),
+                    clock: shared.clock.clone(),
+                    organisation: session.request.organisation,
+                    session: session.id(),
+                    recording: recording.clone(),
+                };
+                Some(Commands::start(context, &shared.tracker))
+            }
+        }
     }
 
     /// A live session's handle.

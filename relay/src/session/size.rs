@@ -12,7 +12,9 @@ const SIZE_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct SizePacer {
     latest: Option<TerminalSize>,
-    told: Option<(TerminalSize, Instant)>,
+    told: Option<TerminalSize>,
+    /// When another size was passed on last. The first costs nothing: a window that is drawn is often fitted at once.
+    changed_at: Option<Instant>,
 }
 
 impl SizePacer {
@@ -27,23 +29,21 @@ impl SizePacer {
 
     /// When [`Self::due`] has to be asked next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match (self.latest, self.told) {
-            (Some(latest), Some((told, at))) if latest != told => Some(at + SIZE_INTERVAL),
-            _ => None,
-        }
+        let changed_at = self.changed_at?;
+        (self.told.is_some() && self.latest != self.told).then_some(changed_at + SIZE_INTERVAL)
     }
 
     /// The size to pass on at `now`.
     pub(super) fn due(&mut self, now: Instant) -> Option<TerminalSize> {
         let latest = self.latest?;
-        let due = match self.told {
-            None => true,
-            Some((told, at)) => latest != told && now >= at + SIZE_INTERVAL,
-        };
-        due.then(|| {
-            self.told = Some((latest, now));
-            latest
-        })
+        if let Some(told) = self.told {
+            if told == latest || self.changed_at.is_some_and(|at| now < at + SIZE_INTERVAL) {
+                return None;
+            }
+            self.changed_at = Some(now);
+        }
+        self.told = Some(latest);
+        Some(latest)
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
         }
         let end = pacer.deadline().expect("the last is to come");
         passed_on.extend(pacer.due(end));
-        assert_eq!((passed_on.len(), passed_on.last()), (5, Some(&size(179))));
+        assert_eq!((passed_on.len(), passed_on.last()), (6, Some(&size(179))));
         assert_eq!(pacer.deadline(), None);
         pacer.tell_again();
         assert_eq!(pacer.due(end), Some(size(179)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::{AgentInstanceId, OrganisationId, SessionId};
-use podlatch_protocol::request::{Attach, Reap};
+use podlatch_protocol::request::{Attach, MarkNonce, Reap};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, ExitOutcome, ToAgent};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::activity::Activity;
 use super::clerk::{Clerk, Deed};
+use super::commands::Commands;
 use super::flow::{Flow, STEP_BYTES, UNLIMITED};
 use super::inputs::Inputs;
 use super::life::{Life, LifeView, next_lease};
@@ -55,6 +56,10 @@ pub(super) struct Begin {
     pub(super) life: Life,
     pub(super) life_view: watch::Sender<LifeView>,
     pub(super) start: StartFrom,
+    /// What the marks of its shell carry, if it marks.
+    pub(super) marks: Option<MarkNonce>,
+    /// Finds its commands.
+    pub(super) follower: Option<Commands>,
 }
 
 /// Where an owner begins.
@@ -131,6 +136,10 @@ pub(super) struct Owner {
     /// When there may be more credit, where the pace holds it back.
     grant_at: Option<Instant>,
     inputs: Inputs,
+    /// What the marks of its shell carry, if it marks.
+    marks: Option<MarkNonce>,
+    /// Finds its commands.
+    follower: Option<Commands>,
     viewed: bool,
     size: SizePacer,
     /// When the agent's lease is to be renewed; never while it is silent: leases that arrive late would last too long.
@@ -150,7 +159,8 @@ impl Owner {
         let (durable, failure) = (begin.recording.durable(), begin.recording.failure());
         let (path, agent, flow, received, viewed) = match begin.start {
             StartFrom::Open { half, agent, flow } => {
-                let link = half.start(begin.recording.clone(), 0, shared.clock.clone(), &shared.tracker);
+                let output = (begin.recording.clone(), 0);
+                let link = half.start(output, begin.marks, shared.clock.clone(), &shared.tracker);
                 (Path::Linked(link), Some(agent), flow, 0, false)
             }
             StartFrom::Restart { end } => {
@@ -184,6 +194,8 @@ impl Owner {
             pace: Pace::new(now),
             grant_at: None,
             inputs: Inputs::default(),
+            marks: begin.marks,
+            follower: begin.follower,
             viewed,
             size: SizePacer::default(),
             lease_at,
@@ -278,6 +290,9 @@ impl Owner {
                     self.shared.note_typing(self.session, Instant::now());
                     if self.activity.is_human(writer, &input.bytes) {
                         self.note_typed();
+                    }
+                    if let Some(follower) = &self.follower {
+                        follower.typed(*self.written.borrow(), self.shared.clock.now(), input.bytes.clone());
                     }
                     self.tell(&ToAgent::Input(input));
                 }
@@ -389,7 +404,8 @@ impl Owner {
     fn handle_attached(&mut self, attached: &Attached, half: HalfOpen) {
         info!(session.id = %self.session, offset = self.received, "took a session over from its agent");
         let clock = self.shared.clock.clone();
-        self.path = Path::Linked(half.start(self.recording.clone(), self.received, clock, &self.shared.tracker));
+        let output = (self.recording.clone(), self.received);
+        self.path = Path::Linked(half.start(output, self.marks, clock, &self.shared.tracker));
         self.inputs.handle_attached(&attached.writers);
         let durable = *self.durable.borrow();
         self.tell(&ToAgent::Recorded(durable));
@@ -603,14 +619,37 @@ impl Owner {
         }
     }
 
-    /// Waits for the last output and the end to be recorded; returns where the recording ends.
-    async fn settle(&self, ended: &Ended) -> Position {
+    /// Waits for the last output, the commands in it and the end to be recorded; returns where the recording ends.
+    async fn settle(&mut self, ended: &Ended) -> Position {
+        if let Some(follower) = self.follower.take() {
+            self.last_output().await;
+            follower.finish(self.session).await;
+        }
         let finished = self.recording.finish(ended, self.output_end, self.shared.clock.now());
         if let Ok(Ok(end)) = timeout(SETTLE_TIMEOUT, finished).await {
             return end;
         }
         warn!(session.id = %self.session, "a session's last output was not recorded in time");
         self.recording.position()
+    }
+
+    /// Waits until everything that the agent sent is written.
+    async fn last_output(&mut self) {
+        let OutputEnd::At(end) = self.output_end else {
+            return;
+        };
+        let recording = self.recording.clone();
+        let written = async {
+            while recording.position().source < end {
+                tokio::select! {
+                    Ok(()) = self.written.changed() => {}
+                    Ok(()) = self.stripped.changed() => {}
+                    _ = self.failure.wait_for(Option::is_some) => return,
+                }
+            }
+        };
+        // What is late is only not looked through for commands.
+        drop(timeout(SETTLE_TIMEOUT, written).await);
     }
 
     async fn store_end(&self, ended: &Ended) {

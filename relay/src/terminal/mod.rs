@@ -27,11 +27,12 @@ pub(crate) use upgrade::{Upgraded, upgrade};
 
 use crate::auth::token::{TokenHash, TokenKind};
 use crate::clock::Clock;
+use crate::domain::audit::{Action, NewEvent, Origin};
 use crate::domain::organisation::ClientInfo;
 use crate::domain::session::Ticket;
 use crate::entropy::Entropy;
 use crate::session::{Joined, SessionHandle, Sessions, Status, ViewerId};
-use crate::store::{Departure, NewViewer, Redemption, Store, ViewerBytes};
+use crate::store::{Departure, NewViewer, Redemption, Store, StoreError, ViewerBytes};
 use message::Attach;
 
 type Socket = WebSocketStream<Upgraded>;
@@ -137,7 +138,7 @@ impl Terminals {
             }
         }
         let traffic = Traffic::default();
-        let close = self.view(socket, handle, (viewer, attach), &traffic).await;
+        let close = self.view(socket, handle, (viewer, attach), (&new, &traffic)).await;
         let cause = if self.draining.is_cancelled() { "relay_stopping" } else { departure_cause(close) };
         self.note_departure(viewer, &Departure { cause, bytes: Some(traffic.bytes()), at: self.clock.now() }).await;
         close
@@ -159,7 +160,7 @@ impl Terminals {
         socket: &mut Socket,
         handle: SessionHandle,
         (viewer, attach): (ViewerId, Attach),
-        traffic: &Traffic,
+        (person, traffic): (&NewViewer, &Traffic),
     ) -> SocketClose {
         let _leave = LeaveGuard { handle: handle.clone(), viewer };
         let Some(joined) = handle.join(viewer, attach.writer, attach.size).await else {
@@ -173,7 +174,7 @@ impl Terminals {
             }
         };
         handle.starts(viewer, start.offset).await;
-        let view = View { handle, viewer, writer: attach.writer, clock: self.clock.clone(), traffic };
+        let view = View { terminals: self, handle, viewer, writer: attach.writer, person, traffic };
         self.run(socket, view, joined, start).await
     }
 
@@ -228,13 +229,20 @@ struct View<'a> {
     handle: SessionHandle,
     viewer: ViewerId,
     writer: WriterId,
-    clock: Clock,
+    terminals: &'a Terminals,
+    person: &'a NewViewer,
     traffic: &'a Traffic,
 }
 
 impl View<'_> {
-    async fn end(&self) {
+    /// Ends the session for good; not before the audit log says who wanted it.
+    async fn end(&self) -> Result<(), StoreError> {
+        let Terminals { store, clock, .. } = self.terminals;
+        let NewViewer { organisation, session, user, client, .. } = self.person;
+        let event = NewEvent::in_session(Action::SessionEndRequested, *organisation, *session, clock.now());
+        store.append_audit(&event.by(Origin::user(*user, client.clone()))).await?;
         self.handle.end(EndCause::ClosedByUser).await;
+        Ok(())
     }
 
     fn status(&self) -> watch::Receiver<Status> {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tracing::warn;
 
 use super::message::FromClient;
 use super::{Socket, View};
@@ -44,7 +45,12 @@ pub(super) async fn read(
                 view.handle.rendered(view.viewer, offset).await;
             }
             Ok(FromClient::Resize(size)) => view.handle.resize(size).await,
-            Ok(FromClient::Close) => view.end().await,
+            Ok(FromClient::Close) => {
+                if let Err(error) = view.end().await {
+                    warn!(session.id = %view.handle.id, %error, "a session was not ended, because that could not be audited");
+                    return SocketClose::Internal;
+                }
+            }
             Err(_) => return SocketClose::ProtocolError,
         }
     }

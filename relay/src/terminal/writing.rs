@@ -178,7 +178,7 @@ impl Writing<'_, '_> {
 
     async fn tell_life(&mut self) -> Result<(), Stop> {
         let view = *self.life.borrow_and_update();
-        self.text(&ToClient::Life(LifeMessage::at(&view, self.view.clock.now()))).await
+        self.text(&ToClient::Life(LifeMessage::at(&view, self.view.terminals.clock.now()))).await
     }
 
     /// The rest of the output, then the end.

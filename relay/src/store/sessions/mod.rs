@@ -2,6 +2,7 @@
 
 mod events;
 mod life;
+mod marks;
 mod row;
 mod viewers;
 
