@@ -143,6 +143,7 @@ async fn listen_for_agents(app: &App) -> anyhow::Result<Tunnel> {
         clock: app.clock.clone(),
         entropy: app.entropy.clone(),
         tasks: TaskTracker::new(),
+        refusals: Arc::new(tunnel::refusal_limit()),
     };
     Ok(Tunnel::start(app.config.tunnel_listen, context, app.agents.clone())?)
 }

@@ -3,6 +3,7 @@
 mod address;
 mod commands;
 mod grace;
+mod proxies;
 mod public_url;
 mod serve;
 mod session_time;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::address::{HostPort, InvalidHostPort};
 pub use self::commands::{CommandArgs, CommandSource};
 pub use self::grace::{GraceTime, InvalidGraceTime};
+pub use self::proxies::{AddressBlock, InvalidAddressBlock};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl, Scheme};
 pub use self::serve::{Config, ConfigError, ServeArgs, TlsEnd};
 pub use self::session_time::{InvalidSessionTime, SessionTime};

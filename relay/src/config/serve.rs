@@ -8,8 +8,8 @@ use clap::{ArgAction, Args};
 use podlatch_protocol::request::AfterExit;
 
 use super::{
-    AddressArgs, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme, SessionTime,
-    switch,
+    AddressArgs, AddressBlock, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme,
+    SessionTime, switch,
 };
 use crate::domain::session_limits::{DEFAULT_IDLE_AFTER, DEFAULT_SESSION_MAX, IdleLimits, SessionLimits};
 use crate::store::DatabaseUrl;
@@ -33,9 +33,14 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub addresses: AddressArgs,
 
-    /// TLS ends in a proxy in front of this relay, which sets X-Forwarded-For; the public URL must then be https
+    /// TLS ends in a proxy in front of this relay; the public URL must then be https. Say with --trusted-proxy which one
     #[arg(long, env = "PODLATCH_BEHIND_TLS", action = ArgAction::SetTrue, value_parser = switch())]
     pub behind_tls: bool,
+
+    /// A proxy in front, as an address or a block (10.0.0.0/8), whose X-Forwarded-For is believed; may be given several
+    /// times. Without it the audit log names the other end of the connection, which is then the proxy
+    #[arg(long, env = "PODLATCH_TRUSTED_PROXY", value_delimiter = ',', value_name = "BLOCK")]
+    pub trusted_proxy: Vec<AddressBlock>,
 
     /// How long a session outlives its last viewer
     #[arg(long, env = "PODLATCH_GRACE", default_value_t = GraceTime::default(), value_name = "TIME")]
@@ -84,6 +89,8 @@ pub struct Config {
     pub tunnel_address: Option<HostPort>,
     /// Where TLS ends.
     pub tls: TlsEnd,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<AddressBlock>,
     /// How long a session outlives its last viewer.
     pub grace: Duration,
     /// How long a session lives where nobody says otherwise.
@@ -99,7 +106,7 @@ pub struct Config {
 pub enum TlsEnd {
     /// There is none: plain HTTP on loopback.
     Nowhere,
-    /// In a proxy in front of the relay; its `X-Forwarded-For` is believed.
+    /// In a proxy in front of the relay.
     InFront,
 }
 
@@ -149,6 +156,7 @@ impl TryFrom<ServeArgs> for Config {
             public_url: args.addresses.public_url,
             tunnel_address: args.addresses.tunnel_address,
             tls,
+            trusted_proxies: args.trusted_proxy,
             grace: args.grace.get(),
             limits,
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },

@@ -96,6 +96,10 @@ enum Command {
         viewer: ViewerId,
         offset: u64,
     },
+    Window {
+        viewer: ViewerId,
+        bytes: u64,
+    },
     Leave(ViewerId),
     End(EndCause),
     Agent(AgentNews),
@@ -144,6 +148,11 @@ impl SessionHandle {
     /// A viewer has rendered everything below `offset`. Cancel safe.
     pub(crate) async fn rendered(&self, viewer: ViewerId, offset: u64) {
         self.send(Command::Rendered { viewer, offset }).await;
+    }
+
+    /// A viewer wants so many bytes under way at most. Cancel safe.
+    pub(crate) async fn window(&self, viewer: ViewerId, bytes: u64) {
+        self.send(Command::Window { viewer, bytes }).await;
     }
 
     /// The viewer is gone. Never waits: it is called from a guard's drop.

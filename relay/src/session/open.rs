@@ -12,8 +12,10 @@ use super::flow::Flow;
 use super::sessions::Sessions;
 use super::task::StartFrom;
 use super::{life, link};
+use crate::clock::UnixMillis;
 use crate::config::CommandSource;
 use crate::domain::access::Actor;
+use crate::domain::audit::{Action, NewEvent, Origin, Outcome, Place};
 use crate::domain::cluster::Cluster;
 use crate::domain::organisation::ClientInfo;
 use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
@@ -53,13 +55,26 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
+/// What the audit log says of a session that never got a record.
+fn not_begun(request: &OpenSession, refusal: &Refusal, now: UnixMillis) -> NewEvent {
+    let by = Origin::user(request.actor.user, request.client.clone());
+    NewEvent::new(Action::SessionRefused, request.actor.organisation, by, now)
+        .at(Place::Pod(request.cluster.id, request.target.clone()))
+        .outcome(Outcome::Refused)
+        .detail("code", refusal.code.slug())
+        .detail("reason", refusal.to_string())
+}
+
 impl Sessions {
     /// Opens a session. Not cancel safe: a cancelled one may leave a process behind until its agent is asked about it.
     pub async fn open(&self, request: OpenSession) -> Result<Session, OpenError> {
         let shared = &self.shared;
         let now = shared.clock.now();
-        let offline = || Refusal::new(RefusalCode::AgentOffline, "");
-        let agent = shared.agents.pick(request.cluster.id).ok_or_else(offline)?;
+        let Some(agent) = shared.agents.pick(request.cluster.id) else {
+            let refusal = Refusal::new(RefusalCode::AgentOffline, "");
+            shared.store.append_audit(&not_begun(&request, &refusal, now)).await?;
+            return Err(refusal.into());
+        };
         let settings = shared.store.limit_settings(request.actor.organisation, request.cluster.id).await?;
         let limits = SessionLimits::strictest(shared.settings.limits, &settings);
         let new = NewSession {

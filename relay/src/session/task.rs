@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use super::activity::Activity;
 use super::clerk::{Clerk, Deed};
 use super::commands::Commands;
-use super::flow::{Flow, STEP_BYTES, UNLIMITED};
+use super::flow::{Flow, UNLIMITED};
 use super::inputs::Inputs;
 use super::life::{Life, LifeView, next_lease};
 use super::link::{self, Fault, HalfOpen, Link, News};
@@ -305,6 +305,7 @@ impl Owner {
                     self.recording.release_below(offset);
                 }
             }
+            Command::Window { viewer, bytes } => self.flow.handle_window(viewer, bytes),
             Command::Leave(viewer) => self.leave(viewer),
             Command::End(cause) => return self.close(cause),
             Command::Agent(news) => return self.handle_agent(news).await,
@@ -540,8 +541,8 @@ impl Owner {
         let now = Instant::now();
         let allowance = self.pace.allowance(now);
         let growth = if self.shared.beside_others(self.session, now) { growth.min(allowance) } else { growth };
-        if growth < STEP_BYTES {
-            self.grant_at = Some(self.pace.allows_at(STEP_BYTES));
+        if growth < self.flow.step() {
+            self.grant_at = Some(self.pace.allows_at(self.flow.step()));
             return;
         }
         self.pace.spend(growth);

@@ -335,7 +335,7 @@ async fn told(at: &Fixture, organisation: podlatch_protocol::id::OrganisationId)
 
 async fn no_session_begins_in_a_revoked_cluster(at: Fixture) {
     let (actor, agent) = actor_and_agent(&at).await;
-    at.store.revoke_cluster(actor.organisation, agent.cluster, SOON).await.expect("answers");
+    at.store.revoke_cluster(actor.organisation, agent.cluster, &Origin::operator(), SOON).await.expect("answers");
     let late = at.store.insert_session(&at.new_session(&actor, &agent)).await;
     assert!(matches!(late, Err(StoreError::Missing(_))), "{late:?}");
 }
