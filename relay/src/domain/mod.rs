@@ -8,3 +8,4 @@ pub mod name;
 pub mod organisation;
 pub mod recording;
 pub mod session;
+pub mod session_limits;
