@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, IoSlice, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -111,6 +111,11 @@ impl Files {
         Ok(())
     }
 
+    /// A handle of its own for the output, good for as long as it is held.
+    pub(super) fn output(&self) -> io::Result<File> {
+        self.output.try_clone()
+    }
+
     /// Handles of their own, so that a sync does not keep the writer waiting.
     pub(super) fn duplicate(&self) -> io::Result<(File, File)> {
         Ok((self.output.try_clone()?, self.timeline.try_clone()?))
@@ -136,11 +141,6 @@ fn whole_end(folder: &Path, output_length: u64, to_be: Continue) -> io::Result<L
         end = LogEnd { position: entry.position, timeline: entries.end() };
     }
     Ok(end)
-}
-
-/// Reads output at `offset` into `buffer`; returns how much there was.
-pub(super) fn read_output(folder: &Path, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    open_output(folder)?.read_at(buffer, offset)
 }
 
 /// Opens the output to read it.

@@ -1,12 +1,13 @@
 //! Reading a recording while it is written: the newest output from memory, older output from the disk.
 
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
+use super::Recording;
 use super::snapshot::{self, Snapshot};
-use super::{Recording, files};
 
 /// A recording could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,9 @@ impl Recording {
         let shared = Arc::clone(&self.shared);
         let read = tokio::task::spawn_blocking(move || -> io::Result<Bytes> {
             let mut buffer = vec![0; limit];
-            let length = files::read_output(&shared.folder, offset, &mut buffer)?;
+            // By its open file: a viewer may still read the last output when the hot log is removed.
+            let output = shared.files().output()?;
+            let length = output.read_at(&mut buffer, offset)?;
             buffer.truncate(length);
             if length == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Bytes::from(buffer)) }
         });

@@ -18,6 +18,8 @@ async fn a_session_becomes_an_asciicast_and_its_hot_log_goes() {
     append(&recording, b"exit\r\n", 1_500).await;
     finish(&recording, 3, 3_000).await;
     let sealed = life.stored(folder.path()).await;
+    recording.release_below(recording.position().recorded);
+    assert_eq!(&recording.read(0, 2).await.expect("reads")[..], b"$ ", "a viewer that is late still gets the rest");
     assert_eq!((sealed.outcome, sealed.duration_ms), (Outcome::Complete, 3_000));
 
     let archive = life.archives.open(organisation(), session(), Some(&sealed.head)).await.expect("opens");
