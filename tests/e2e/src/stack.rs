@@ -153,6 +153,11 @@ impl Stack {
         self.folder.path().join("relay")
     }
 
+    /// Where recordings are kept for good.
+    pub fn recordings(&self) -> PathBuf {
+        self.relay_data().join("recordings")
+    }
+
     /// Where live sessions are recorded.
     pub fn hot_logs(&self) -> PathBuf {
         self.relay_data().join("hot")
