@@ -7,6 +7,7 @@ use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
 use crate::http::rate_limit::RateLimiter;
 use crate::lifecycle::Lifecycle;
+use crate::replay::Replays;
 use crate::session::Sessions;
 use crate::store::Store;
 use crate::tunnel::Agents;
@@ -30,6 +31,10 @@ pub struct App {
     pub agents: Agents,
     /// The live sessions.
     pub sessions: Sessions,
+    /// The stored recordings.
+    pub archive: crate::replay::tape::Archive,
+    /// Plays recordings.
+    pub replays: Replays,
     /// Bounds how often one address may try to sign in.
     pub sign_in_limiter: Arc<RateLimiter>,
 }

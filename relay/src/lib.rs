@@ -17,6 +17,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod pki;
 pub mod recording;
+pub mod replay;
 pub mod serve;
 pub mod session;
 pub mod store;

@@ -17,6 +17,7 @@ use crate::http::{self, rate_limit};
 use crate::lifecycle::{Lifecycle, Signals};
 use crate::pki::Ca;
 use crate::recording::Recorder;
+use crate::replay::Replays;
 use crate::session::{Sessions, Settings};
 use crate::store::{DatabaseUrl, Store};
 use crate::tunnel::{self, Agents, Tunnel};
@@ -65,6 +66,8 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         lifecycle: Lifecycle::new(),
         agents: agents.clone(),
         sessions: sessions.clone(),
+        archive: crate::replay::tape::Archive,
+        replays: Replays::default(),
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
     };
     // Before the first agent can connect, so that no news is missed.

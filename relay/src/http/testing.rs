@@ -28,6 +28,7 @@ use crate::domain::organisation::{ClientInfo, Membership};
 use crate::entropy::Entropy;
 use crate::lifecycle::Lifecycle;
 use crate::recording::Recorder;
+use crate::replay::Replays;
 use crate::session::{Sessions, Settings};
 use crate::store::{DatabaseUrl, NewCluster, NewLoginSession, NewOrganisation, NewSignInLink, Store};
 use crate::tunnel::Agents;
@@ -92,6 +93,8 @@ impl TestRelay {
             lifecycle: Lifecycle::new(),
             agents: Agents::default(),
             sessions,
+            archive: crate::replay::tape::Archive,
+        replays: Replays::default(),
             sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
         };
         Self { router: router::router(app.clone()), app, hand, _folder: folder }

@@ -22,4 +22,6 @@ pub enum EventKind {
     Marker(String),
     /// The process exited with this status.
     Exit(i32),
+    /// Something that draws nothing.
+    Other,
 }

@@ -35,7 +35,7 @@ impl Screen {
                 self.size = *size;
                 self.terminal.resize(size.columns().into(), size.rows().into());
             }
-            EventKind::Marker(_) | EventKind::Exit(_) => {}
+            EventKind::Marker(_) | EventKind::Exit(_) | EventKind::Other => {}
         }
     }
 

@@ -86,7 +86,7 @@ impl Search {
             EventKind::Resize(size) => self.play(event.at_ms, |terminal, eyes| {
                 terminal.resize_with(size.columns().into(), size.rows().into(), eyes);
             }),
-            EventKind::Marker(_) | EventKind::Exit(_) => {}
+            EventKind::Marker(_) | EventKind::Exit(_) | EventKind::Other => {}
         }
         if self.is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

@@ -5,6 +5,7 @@ mod audit;
 mod clusters;
 mod fixture;
 mod join_tokens;
+mod replays;
 mod schema;
 mod sessions;
 mod sign_in;

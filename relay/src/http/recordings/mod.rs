@@ -1,0 +1,210 @@
+//! Recordings, as browsers see them: facts for whoever may see them, content for whoever has opened a replay.
+
+pub mod cast;
+pub mod get;
+pub mod open;
+pub mod screen;
+pub mod search;
+pub mod segment;
+
+
+use axum::extract::FromRequestParts;
+use http::HeaderMap;
+use http::request::Parts;
+use podlatch_protocol::id::SessionId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::context::CallContext;
+use super::extract::IdPath;
+use super::problem::{Problem, ProblemKind};
+use crate::app::App;
+use crate::auth::token::{TokenHash, TokenKind};
+use crate::domain::access::{Action, SessionOwner};
+use crate::domain::audit::Place;
+use crate::domain::session::{Session, SessionState};
+use crate::replay::tape::{Tape, TapeError};
+use crate::replay::{PlayError, Unreadable};
+
+/// The header that carries a replay's token: no credential stands in an address.
+const TOKEN_HEADER: &str = "podlatch-replay";
+
+/// The facts about a recording.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Recording)]
+pub struct RecordingBody {
+    /// `recording` (the session goes on), `complete`, `truncated` (its end is missing), `damaged` (some of it is not what
+    /// was recorded) or `deleted`.
+    #[schema(example = "complete")]
+    state: &'static str,
+    /// Width of the terminal at first, in cells.
+    columns: u16,
+    /// Height of the terminal at first, in cells.
+    rows: u16,
+    duration_ms: u64,
+    bytes: u64,
+    /// The commands that were noticed.
+    markers: Vec<MarkerBody>,
+    segments: Vec<SegmentBody>,
+    /// What a person should know of a recording that is not whole.
+    message: Option<String>,
+}
+
+/// A command.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordingMarker)]
+pub struct MarkerBody {
+    at_ms: u64,
+    /// As it was typed, secrets taken out. Untrusted text.
+    label: String,
+}
+
+/// A part of a recording.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordingSegment)]
+pub struct SegmentBody {
+    index: u64,
+    from_ms: u64,
+    to_ms: u64,
+    bytes: u64,
+    /// Of its content as it is stored, in hexadecimal.
+    sha256: String,
+}
+
+impl From<&Tape> for RecordingBody {
+    fn from(tape: &Tape) -> Self {
+        let segments = tape.facts().map(|facts| SegmentBody {
+            index: facts.index,
+            from_ms: facts.from_ms,
+            to_ms: facts.to_ms,
+            bytes: facts.bytes,
+            sha256: facts.sha256.as_str().to_owned(),
+        });
+        let segments: Vec<SegmentBody> = segments.collect();
+        let markers = tape.markers().map(|(at_ms, label)| MarkerBody { at_ms, label: label.to_owned() }).collect();
+        let size = tape.first_size();
+        Self {
+            state: tape.state().slug(),
+            columns: size.columns(),
+            rows: size.rows(),
+            duration_ms: segments.last().map_or(0, |last| last.to_ms),
+            bytes: segments.iter().map(|segment| segment.bytes).sum(),
+            markers,
+            segments,
+            message: tape.message(),
+        }
+    }
+}
+
+impl RecordingBody {
+    /// What is left to say of a recording that is not there any more.
+    fn deleted(message: String) -> Self {
+        Self {
+            state: "deleted",
+            columns: 80,
+            rows: 24,
+            duration_ms: 0,
+            bytes: 0,
+            markers: Vec::new(),
+            segments: Vec::new(),
+            message: Some(message),
+        }
+    }
+}
+
+/// A session whose recording the caller may see. Whoever may not learns no more than that there is no such session.
+async fn find(app: &App, context: &CallContext, id: SessionId) -> Result<Session, Problem> {
+    let organisation = context.actor.organisation;
+    let found = app.store.get_session(organisation, id).await?;
+    let session = found.ok_or_else(|| Problem::not_found("session"))?;
+    let owner = SessionOwner { organisation, user: session.request.user };
+    context.require_visible(app, Action::ReplaySession(owner), Place::Session(id), "session").await?;
+    Ok(session)
+}
+
+/// Opens the recording of a session.
+async fn open_tape(app: &App, session: &Session) -> Result<Tape, TapeError> {
+    let goes_on = !matches!(session.state, SessionState::Ended { .. });
+    Tape::open(&app.archive, &app.store, session.request.organisation, session.id(), goes_on).await
+}
+
+/// The recording that a request reads by a replay that its caller has opened.
+#[derive(Debug)]
+pub struct OpenReplay {
+    tape: Tape,
+}
+
+impl FromRequestParts<App> for OpenReplay {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let context = CallContext::from_request_parts(parts, app).await?;
+        let IdPath(id) = session_id(parts, app).await?;
+        let session = find(app, &context, id).await?;
+        let hash = token(&parts.headers).ok_or_else(replay_over)?;
+        let (organisation, user) = (context.actor.organisation, context.actor.user);
+        if !app.store.may_replay(organisation, id, user, &hash, context.now).await? {
+            return Err(replay_over());
+        }
+        Ok(Self { tape: open_tape(app, &session).await? })
+    }
+}
+
+/// The session's id, also where the path has more parameters.
+async fn session_id(parts: &mut Parts, app: &App) -> Result<IdPath<SessionId>, Problem> {
+    let params = axum::extract::RawPathParams::from_request_parts(parts, app).await;
+    let params = params.map_err(|_| Problem::not_found("session"))?;
+    let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, text)| text.parse().ok());
+    id.map(IdPath).ok_or_else(|| Problem::new(ProblemKind::NotFound, "The id in the address is not a valid id."))
+}
+
+fn token(headers: &HeaderMap) -> Option<TokenHash> {
+    let mut tokens = headers.get_all(TOKEN_HEADER).iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(token), None) => TokenHash::parse(TokenKind::Replay, token.to_str().ok()?),
+        _ => None,
+    }
+}
+
+fn replay_over() -> Problem {
+    Problem::new(ProblemKind::ReplayOver, "This replay is over. Open the recording again.")
+}
+
+impl From<TapeError> for Problem {
+    fn from(error: TapeError) -> Self {
+        match error {
+            TapeError::Gone(why) => Self::new(ProblemKind::RecordingGone, why),
+            TapeError::Unreadable(error) => error.into(),
+            TapeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unreadable> for Problem {
+    fn from(error: Unreadable) -> Self {
+        let kind = match error {
+            Unreadable::Damaged(_) => ProblemKind::RecordingDamaged,
+            Unreadable::Storage(_) => ProblemKind::StorageUnavailable,
+        };
+        Self::new(kind, sentence(&error.to_string()))
+    }
+}
+
+impl From<PlayError> for Problem {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Unreadable(error) => error.into(),
+            PlayError::Busy => Self::new(ProblemKind::TooManyRequests, sentence(&error.to_string())).retry_after(5),
+            PlayError::TooLong => Self::new(ProblemKind::Timeout, sentence(&error.to_string())),
+            PlayError::Broken => Self::internal(),
+        }
+    }
+}
+
+/// An error's text as a sentence.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if text.ends_with('.') { "" } else { "." };
+    format!("{first}{}{stop}", characters.as_str())
+}
