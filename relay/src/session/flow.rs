@@ -2,10 +2,13 @@
 //!
 //! The fastest viewer counts, because a slower one reads from the recording and must not hold the others up. While nobody
 //! looks, the process may go on for a while: a build does not stop because a laptop was closed.
+//!
+//! Viewers count recorded bytes, the agent counts source bytes: credit is counted out in the former and told in the latter.
 
 use std::collections::HashMap;
 
 use super::ViewerId;
+use crate::recording::Position;
 
 /// Output that may be under way to the viewer that keeps up, in bytes. After a Ctrl-C this much still appears.
 pub(crate) const VIEWER_WINDOW_BYTES: u64 = 256 * 1024;
@@ -25,6 +28,7 @@ pub(super) struct Flow {
     rendered: HashMap<ViewerId, u64>,
     /// The furthest that any viewer ever got.
     furthest: u64,
+    /// In source bytes.
     granted: u64,
 }
 
@@ -59,18 +63,18 @@ impl Flow {
         self.rendered.values().min().copied()
     }
 
-    /// The limit for a new link; `end` is where the output ends.
-    pub(super) fn grant_anew(&mut self, end: u64) -> u64 {
+    /// The limit for a new link, in source bytes; `end` is where the output ends.
+    pub(super) fn grant_anew(&mut self, end: Position) -> u64 {
         self.granted = self.limit(end);
         self.granted
     }
 
     /// By how much the limit could grow, where that is worth a message; `end` is where the output ends.
-    pub(super) fn growth(&self, end: u64) -> Option<u64> {
+    pub(super) fn growth(&self, end: Position) -> Option<u64> {
         self.limit(end).checked_sub(self.granted).filter(|growth| *growth >= STEP_BYTES)
     }
 
-    /// Raises the limit by so much, and says what it is now.
+    /// Raises the limit by so much, and says what it is now, in source bytes.
     pub(super) fn grow(&mut self, growth: u64) -> u64 {
         self.granted += growth;
         self.granted
@@ -78,11 +82,12 @@ impl Flow {
 
     /// What was sent cannot be taken back, so a session that nobody looks at gets credit in small pieces: when somebody comes
     /// back, a Ctrl-C works as soon as ever.
-    fn limit(&self, end: u64) -> u64 {
-        match self.rendered.values().max() {
+    fn limit(&self, end: Position) -> u64 {
+        let recorded = match self.rendered.values().max() {
             Some(rendered) => rendered + VIEWER_WINDOW_BYTES,
-            None => (self.furthest + UNWATCHED_BYTES).min(end + VIEWER_WINDOW_BYTES),
-        }
+            None => (self.furthest + UNWATCHED_BYTES).min(end.recorded + VIEWER_WINDOW_BYTES),
+        };
+        recorded + end.stripped()
     }
 }
 
@@ -93,8 +98,12 @@ mod tests {
     const A: ViewerId = ViewerId(1);
     const B: ViewerId = ViewerId(2);
 
+    fn at(offset: u64) -> Position {
+        Position { recorded: offset, source: offset }
+    }
+
     fn grant(flow: &mut Flow, end: u64) -> Option<u64> {
-        flow.growth(end).map(|growth| flow.grow(growth))
+        flow.growth(at(end)).map(|growth| flow.grow(growth))
     }
 
     #[test]
@@ -102,7 +111,7 @@ mod tests {
         let mut flow = Flow::at(0);
         flow.join(A, 0);
         flow.join(B, 0);
-        assert_eq!(flow.grant_anew(0), VIEWER_WINDOW_BYTES);
+        assert_eq!(flow.grant_anew(at(0)), VIEWER_WINDOW_BYTES);
         flow.handle_rendered(A, STEP_BYTES, u64::MAX);
         assert_eq!(grant(&mut flow, 0), Some(STEP_BYTES + VIEWER_WINDOW_BYTES));
         assert_eq!(flow.rendered_by_all(), Some(0));
@@ -112,7 +121,7 @@ mod tests {
     fn small_steps_are_gathered() {
         let mut flow = Flow::at(0);
         flow.join(A, 0);
-        flow.grant_anew(0);
+        flow.grant_anew(at(0));
         flow.handle_rendered(A, STEP_BYTES - 1, u64::MAX);
         assert_eq!(grant(&mut flow, 0), None);
         flow.handle_rendered(A, STEP_BYTES, u64::MAX);
@@ -123,7 +132,7 @@ mod tests {
     fn nobody_can_claim_to_have_seen_the_future() {
         let mut flow = Flow::at(0);
         flow.join(A, 0);
-        flow.grant_anew(0);
+        flow.grant_anew(at(0));
         flow.handle_rendered(A, u64::MAX, 10);
         assert_eq!(flow.rendered_by_all(), Some(10));
     }
@@ -132,7 +141,7 @@ mod tests {
     fn unwatched_output_is_bounded_and_allowed_in_small_pieces() {
         let mut flow = Flow::at(0);
         flow.join(A, 0);
-        flow.grant_anew(0);
+        flow.grant_anew(at(0));
         flow.handle_rendered(A, 1_000, 1_000);
         flow.leave(A);
         assert_eq!(grant(&mut flow, 1_000), None, "a window is granted already");
@@ -140,5 +149,13 @@ mod tests {
         assert_eq!(grant(&mut flow, later), Some(later + VIEWER_WINDOW_BYTES));
         assert_eq!(grant(&mut flow, 1 << 40), Some(1_000 + UNWATCHED_BYTES));
         assert_eq!(grant(&mut flow, 1 << 41), None);
+    }
+
+    #[test]
+    fn what_nobody_sees_uses_up_no_credit() {
+        let mut flow = Flow::at(0);
+        flow.join(A, 0);
+        flow.grant_anew(at(0));
+        assert_eq!(flow.growth(Position { recorded: 0, source: STEP_BYTES }), Some(STEP_BYTES));
     }
 }

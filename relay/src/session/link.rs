@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::recording::Recording;
+use crate::recording::{Piece, Recording};
 use crate::tunnel::AgentHandle;
 
 /// How long an agent may take to start a process: the container's own limit is 20 s, and the pod is looked up first.
@@ -41,9 +41,10 @@ pub(super) struct Link {
 pub(super) enum News {
     Applied(InputApplied),
     Ended(Ended),
-    /// The stream is over; nothing more is recorded from it. Always the last.
+    /// The stream is over; nothing more is recorded from it. Output below `received`, a source offset, was submitted to the
+    /// recording. Always the last.
     Closed {
-        recorded: u64,
+        received: u64,
         fault: Option<Fault>,
     },
 }
@@ -120,7 +121,7 @@ fn senseless(error: &dyn std::fmt::Display) -> Refusal {
 }
 
 impl HalfOpen {
-    /// Starts the reading task, which expects output from `next` on.
+    /// Starts the reading task, which expects output from the source offset `next` on.
     pub(super) fn start(self, recording: Recording, next: u64, clock: Clock, tracker: &TaskTracker) -> Link {
         let (news, receiver) = mpsc::channel(NEWS);
         let reading = Reading { reader: self.reader, recording, next, clock, news };
@@ -141,7 +142,7 @@ impl Reading {
     async fn run(mut self) {
         let fault = self.read_all().await;
         // An error means that the owner is gone.
-        let _over = self.news.send(News::Closed { recorded: self.next, fault }).await;
+        let _over = self.news.send(News::Closed { received: self.next, fault }).await;
     }
 
     async fn read_all(&mut self) -> Option<Fault> {
@@ -188,6 +189,7 @@ impl Reading {
         let bytes = output.bytes.slice(known..);
         self.next += bytes.len() as u64;
         // A recording that fails says so to the owner; one whose writer is gone means that the relay ends.
-        self.recording.append(bytes, self.clock.now()).await.map_err(|_| None)
+        let piece = Piece { bytes, source_end: self.next, at: self.clock.now() };
+        self.recording.append(piece).await.map_err(|_| None)
     }
 }

@@ -18,7 +18,7 @@ use crate::domain::access::Actor;
 use crate::domain::cluster::Cluster;
 use crate::domain::organisation::ClientInfo;
 use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
-use crate::recording::RecordingError;
+use crate::recording::{NewRecording, Position, RecordingError};
 use crate::store::StoreError;
 use crate::tunnel::AgentHandle;
 
@@ -73,7 +73,9 @@ impl Sessions {
             started_at: now,
         };
         shared.store.insert_session(&new).await?;
-        let recording = match shared.recorder.create(new.id).await {
+        let begun =
+            NewRecording { organisation: new.organisation, session: new.id, size: request.size, at: new.started_at };
+        let recording = match shared.recorder.create(begun).await {
             Ok(recording) => recording,
             Err(error) => {
                 self.store_failure(&new, EndCause::RecordingFailed, &error.to_string()).await;
@@ -86,7 +88,7 @@ impl Sessions {
             target: new.target.clone(),
             program: new.program.clone(),
             size: request.size,
-            credit: flow.grant_anew(0),
+            credit: flow.grant_anew(Position::default()),
             grace: shared.settings.grace,
             after_exit: shared.settings.after_exit,
             lease: Lease { valid_for: Duration::from_hours(8), expires_in: Duration::from_hours(8) },

@@ -115,16 +115,16 @@ impl Sessions {
     }
 
     async fn restore_one(&self, session: &Session) -> Result<(), StoreError> {
-        let recording = match self.shared.recorder.resume(session.id()).await {
+        let recording = match self.shared.recorder.resume(session.request.organisation, session.id()).await {
             Ok(recording) => recording,
             Err(error) => {
                 error!(session.id = %session.id(), %error, "a session cannot go on without its recording");
                 return self.end_stored(session, EndCause::RecordingFailed, Cleanup::Unconfirmed).await;
             }
         };
-        let recorded = *recording.written().borrow();
-        info!(session.id = %session.id(), offset = recorded, "waiting for the agent of a session");
-        self.spawn(session, recording, StartFrom::Restart { recorded });
+        let end = recording.position();
+        info!(session.id = %session.id(), offset = end.source, "waiting for the agent of a session");
+        self.spawn(session, recording, StartFrom::Restart { end });
         Ok(())
     }
 

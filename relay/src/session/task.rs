@@ -20,7 +20,7 @@ use super::pace::Pace;
 use super::sessions::Shared;
 use super::{AgentNews, Command, Joined, Status};
 use crate::domain::session::SessionEnd;
-use crate::recording::Recording;
+use crate::recording::{OutputEnd, Position, Recording};
 use crate::tunnel::AgentHandle;
 
 /// How long the agent may take to end a session: five seconds for the killing, and the way there and back.
@@ -53,7 +53,7 @@ pub(super) enum StartFrom {
     /// The process has just been started.
     Open { half: HalfOpen, agent: AgentHandle, flow: Flow },
     /// The relay was restarted; the agent is still to connect.
-    Restart { recorded: u64 },
+    Restart { end: Position },
 }
 
 /// Where the session stands with its agent.
@@ -103,6 +103,7 @@ pub(super) struct Owner {
     process: Option<u32>,
     recording: Recording,
     written: watch::Receiver<u64>,
+    stripped: watch::Receiver<u64>,
     failure: watch::Receiver<Option<Arc<str>>>,
     durable: watch::Receiver<u64>,
     commands: mpsc::Receiver<Command>,
@@ -120,22 +121,24 @@ pub(super) struct Owner {
     size: SizePacer,
     /// Since when nobody looks.
     unwatched_since: Option<Instant>,
-    /// Output below this was submitted to the recording.
-    recorded: u64,
+    /// Output below this source offset was submitted to the recording.
+    received: u64,
+    /// What the agent said of the output's end.
+    output_end: OutputEnd,
 }
 
 impl Owner {
     pub(super) fn new(shared: Arc<Shared>, begin: Begin) -> Self {
         let now = Instant::now();
-        let (written, durable, failure) =
-            (begin.recording.written(), begin.recording.durable(), begin.recording.failure());
-        let (path, agent, flow, recorded, viewed) = match begin.start {
+        let (written, stripped) = (begin.recording.written(), begin.recording.stripped());
+        let (durable, failure) = (begin.recording.durable(), begin.recording.failure());
+        let (path, agent, flow, received, viewed) = match begin.start {
             StartFrom::Open { half, agent, flow } => {
                 let link = half.start(begin.recording.clone(), 0, shared.clock.clone(), &shared.tracker);
                 (Path::Linked(link), Some(agent), flow, 0, false)
             }
-            StartFrom::Restart { recorded } => {
-                (Path::Waiting { since: now, again: None }, None, Flow::at(recorded), recorded, recorded > 0)
+            StartFrom::Restart { end } => {
+                (Path::Waiting { since: now, again: None }, None, Flow::at(end.recorded), end.source, end.recorded > 0)
             }
         };
         Self {
@@ -146,6 +149,7 @@ impl Owner {
             process: begin.process,
             recording: begin.recording,
             written,
+            stripped,
             failure,
             durable,
             commands: begin.commands,
@@ -161,7 +165,8 @@ impl Owner {
             viewed,
             size: SizePacer::default(),
             unwatched_since: Some(now),
-            recorded,
+            received,
+            output_end: OutputEnd::Unknown,
         }
     }
 
@@ -188,6 +193,8 @@ impl Owner {
             Ok(()) = self.failure.changed() => Wake::RecordingFailed,
             // A viewer says by itself what it has rendered.
             Ok(()) = self.written.changed(), if unwatched => Wake::Written,
+            // What was taken out of the output is rendered by nobody.
+            Ok(()) = self.stripped.changed() => Wake::Written,
             () = until(deadline) => Wake::Time,
         }
     }
@@ -198,8 +205,11 @@ impl Owner {
             // The table of sessions holds a handle; without it the relay is ending, and the session goes on without us.
             Wake::Command(None) => std::future::pending().await,
             Wake::News(News::Applied(applied)) => self.inputs.handle_applied(applied),
-            Wake::News(News::Ended(ended)) => return Next::Finish(ended),
-            Wake::News(News::Closed { recorded, fault }) => return self.handle_closed(recorded, fault),
+            Wake::News(News::Ended(ended)) => {
+                self.output_end = OutputEnd::At(ended.output_length);
+                return Next::Finish(ended);
+            }
+            Wake::News(News::Closed { received, fault }) => return self.handle_closed(received, fault),
             Wake::Attached(Ok((attached, half))) => self.handle_attached(&attached, half),
             Wake::Attached(Err(refusal)) => return self.handle_not_attached(&refusal).await,
             // More credit is worth a thought, which comes before every wait.
@@ -211,8 +221,8 @@ impl Owner {
                 self.tell(&ToAgent::Recorded(offset));
             }
             Wake::LinkLost => {
-                let recorded = *self.written.borrow();
-                return self.handle_closed(recorded, Some(Fault::Protocol));
+                let received = self.recording.position().source;
+                return self.handle_closed(received, Some(Fault::Protocol));
             }
             Wake::RecordingFailed => return self.close(EndCause::RecordingFailed),
             Wake::Time => return self.handle_time(),
@@ -308,8 +318,8 @@ impl Owner {
             return;
         };
         let (done, answer) = oneshot::channel();
-        let attach =
-            Attach { session: self.session, have_offset: self.recorded, credit: self.flow.grant_anew(self.recorded) };
+        let credit = self.flow.grant_anew(self.recording.position());
+        let attach = Attach { session: self.session, have_offset: self.received, credit };
         self.shared.tracker.spawn(async move {
             // An error means that the owner is gone.
             let _over = done.send(link::attach(&agent, attach).await);
@@ -318,9 +328,9 @@ impl Owner {
     }
 
     fn handle_attached(&mut self, attached: &Attached, half: HalfOpen) {
-        info!(session.id = %self.session, offset = self.recorded, "took a session over from its agent");
+        info!(session.id = %self.session, offset = self.received, "took a session over from its agent");
         let clock = self.shared.clock.clone();
-        self.path = Path::Linked(half.start(self.recording.clone(), self.recorded, clock, &self.shared.tracker));
+        self.path = Path::Linked(half.start(self.recording.clone(), self.received, clock, &self.shared.tracker));
         self.inputs.handle_attached(&attached.writers);
         let durable = *self.durable.borrow();
         self.tell(&ToAgent::Recorded(durable));
@@ -356,8 +366,8 @@ impl Owner {
         }
     }
 
-    fn handle_closed(&mut self, recorded: u64, fault: Option<Fault>) -> Next {
-        self.recorded = recorded;
+    fn handle_closed(&mut self, received: u64, fault: Option<Fault>) -> Next {
+        self.received = received;
         self.wait_for_agent(Some(Instant::now()));
         match fault {
             None => Next::GoOn,
@@ -428,7 +438,9 @@ impl Owner {
 
     fn grant(&mut self) {
         self.grant_at = None;
-        let end = *self.written.borrow_and_update();
+        self.written.mark_unchanged();
+        self.stripped.mark_unchanged();
+        let end = self.recording.position();
         let (Path::Linked(_), Life::Live, Some(growth)) = (&self.path, &self.life, self.flow.growth(end)) else {
             return;
         };
@@ -490,28 +502,31 @@ impl Owner {
 
     /// Everything is recorded, stored and told, in this order; then the agent may forget.
     async fn finish(mut self, ended: Ended) {
-        let length = ended.output_length;
-        let settled = timeout(SETTLE_TIMEOUT, async {
-            tokio::select! {
-                _ = self.written.wait_for(|written| *written >= length) => {}
-                _ = self.failure.wait_for(Option::is_some) => {}
-            }
-        });
-        if settled.await.is_err() {
-            warn!(session.id = %self.session, "a session's last output was not recorded in time");
-        }
+        let end = self.settle(&ended).await;
+        // What the agent said counts what was taken out; what people are told does not.
+        let ended = Ended { output_length: end.recorded, ..ended };
         self.store_end(&ended).await;
         info!(session.id = %self.session, cause = ended.cause.slug(), cleanup = ?ended.cleanup, "a session ended");
         self.tell_viewers(Status::Ended(ended.clone()));
         self.shared.remove(self.session);
         // Best effort: an agent that is not told forgets by itself after its grace time.
-        drop(timeout(SETTLE_TIMEOUT, self.durable.wait_for(|durable| *durable >= length)).await);
+        drop(timeout(SETTLE_TIMEOUT, self.durable.wait_for(|durable| *durable >= end.source)).await);
         self.tell(&ToAgent::Close(ended.cause));
         if let Path::Linked(link) = &mut self.path
             && let Ok(Ok(())) = timeout(SETTLE_TIMEOUT, link.writer.flush()).await
         {
             let _closed = link.writer.get_mut().finish();
         }
+    }
+
+    /// Waits for the last output and the end to be recorded; returns where the recording ends.
+    async fn settle(&self, ended: &Ended) -> Position {
+        let finished = self.recording.finish(ended, self.output_end, self.shared.clock.now());
+        if let Ok(Ok(end)) = timeout(SETTLE_TIMEOUT, finished).await {
+            return end;
+        }
+        warn!(session.id = %self.session, "a session's last output was not recorded in time");
+        self.recording.position()
     }
 
     async fn store_end(&self, ended: &Ended) {
