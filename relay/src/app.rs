@@ -7,6 +7,7 @@ use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
 use crate::http::rate_limit::RateLimiter;
 use crate::lifecycle::Lifecycle;
+use crate::recording::archive::Archives;
 use crate::replay::Replays;
 use crate::session::Sessions;
 use crate::store::Store;
@@ -32,7 +33,7 @@ pub struct App {
     /// The live sessions.
     pub sessions: Sessions,
     /// The stored recordings.
-    pub archive: crate::replay::tape::Archive,
+    pub archives: Archives,
     /// Plays recordings.
     pub replays: Replays,
     /// Bounds how often one address may try to sign in.

@@ -66,7 +66,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         lifecycle: Lifecycle::new(),
         agents: agents.clone(),
         sessions: sessions.clone(),
-        archive: crate::replay::tape::Archive,
+        archives,
         replays: Replays::default(),
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
     };

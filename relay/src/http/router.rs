@@ -118,7 +118,10 @@ mod tests {
         let description = serde_json::to_value(super::description()).expect("JSON");
         for (path, methods) in description["paths"].as_object().expect("paths") {
             for method in methods.as_object().expect("methods").keys() {
-                let path = path.replace("{id}", "01890000-0000-7000-8000-000000000000").replace("{namespace}", "shop").replace("{index}", "1");
+                let path = path
+                    .replace("{id}", "01890000-0000-7000-8000-000000000000")
+                    .replace("{namespace}", "shop")
+                    .replace("{index}", "1");
                 let response = relay.request(&method.to_uppercase(), &path).json(Value::Null).send().await;
                 let expected: &[u16] = if path == "/api/v1/login-sessions" { &[422] } else { &[401] };
                 assert!(expected.contains(&response.status), "{method} {path}: {}", response.status);

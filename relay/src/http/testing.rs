@@ -93,8 +93,8 @@ impl TestRelay {
             lifecycle: Lifecycle::new(),
             agents: Agents::default(),
             sessions,
-            archive: crate::replay::tape::Archive,
-        replays: Replays::default(),
+            archives,
+            replays: Replays::default(),
             sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
         };
         Self { router: router::router(app.clone()), app, hand, _folder: folder }

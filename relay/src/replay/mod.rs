@@ -5,7 +5,6 @@
 //! neither its length nor its number of hits decides how much memory or time a request takes. What cannot be read is left
 //! out, and the answer says so: what can be shown is shown.
 
-pub mod event;
 mod keyframes;
 pub mod screen;
 pub mod search;
@@ -20,10 +19,11 @@ use podlatch_protocol::terminal::TerminalSize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 
-use event::Event;
 use keyframes::{Keyframe, Keyframes};
 use screen::Screen;
 use search::{Hit, Needle, Search};
+
+use crate::recording::archive::TimedEvent;
 
 /// Recordings that are played at once; the others wait. Playing is work for a whole core.
 const PLAYED_AT_ONCE: usize = 2;
@@ -57,7 +57,7 @@ pub trait Source: Sync {
     fn segments(&self) -> Vec<SegmentFacts>;
 
     /// A segment's events; the error says why a person cannot have them. Cancel safe.
-    fn read(&self, index: u64) -> impl Future<Output = Result<Vec<Event>, Unreadable>> + Send;
+    fn read(&self, index: u64) -> impl Future<Output = Result<Vec<TimedEvent>, Unreadable>> + Send;
 }
 
 /// A part of a recording cannot be read.
@@ -67,7 +67,7 @@ pub enum Unreadable {
     #[error("{0}")]
     Damaged(String),
     /// The storage does not answer; it may later.
-    #[error("the storage of recordings does not answer; try again later: {0}")]
+    #[error("the storage of recordings does not answer. Try again later ({0})")]
     Storage(String),
 }
 
@@ -220,9 +220,9 @@ fn screen_at(screen: &Screen, next_segment: u64, next_event: usize) -> ScreenAt 
 
 /// Feeds until somebody breaks, or the time is up.
 fn feed_all(
-    events: &[Event],
+    events: &[TimedEvent],
     until: Instant,
-    mut feed: impl FnMut(&Event) -> ControlFlow<()>,
+    mut feed: impl FnMut(&TimedEvent) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     events.iter().try_for_each(|event| {
         if Instant::now() > until {
@@ -243,14 +243,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::event::EventKind;
     use super::*;
+    use crate::recording::asciicast::Event;
 
     const SIZE: TerminalSize = TerminalSize::DEFAULT;
 
     /// Segments of events; an error in place of one that cannot be read.
     struct Tape {
-        segments: Vec<Result<Vec<Event>, Unreadable>>,
+        segments: Vec<Result<Vec<TimedEvent>, Unreadable>>,
         reads: AtomicUsize,
     }
 
@@ -264,7 +264,7 @@ mod tests {
         }
 
         fn segments(&self) -> Vec<SegmentFacts> {
-            let facts = |(segment, number): (&Result<Vec<Event>, _>, u64)| SegmentFacts {
+            let facts = |(segment, number): (&Result<Vec<TimedEvent>, _>, u64)| SegmentFacts {
                 index: number,
                 to_ms: segment.as_ref().ok().and_then(|events| events.last()).map_or(number * 10, |last| last.at_ms),
                 sha256: number.to_string(),
@@ -272,21 +272,21 @@ mod tests {
             self.segments.iter().zip(1..).map(facts).collect()
         }
 
-        async fn read(&self, index: u64) -> Result<Vec<Event>, Unreadable> {
+        async fn read(&self, index: u64) -> Result<Vec<TimedEvent>, Unreadable> {
             self.reads.fetch_add(1, Ordering::Relaxed);
             self.segments[usize::try_from(index).expect("small") - 1].clone()
         }
     }
 
-    fn output(at_ms: u64, text: &str) -> Event {
-        Event { at_ms, kind: EventKind::Output(text.to_owned()) }
+    fn output(at_ms: u64, text: &str) -> TimedEvent {
+        TimedEvent { at_ms, event: Event::Output(text.to_owned()) }
     }
 
-    fn tape(segments: Vec<Result<Vec<Event>, Unreadable>>) -> Tape {
+    fn tape(segments: Vec<Result<Vec<TimedEvent>, Unreadable>>) -> Tape {
         Tape { segments, reads: AtomicUsize::new(0) }
     }
 
-    fn damaged() -> Result<Vec<Event>, Unreadable> {
+    fn damaged() -> Result<Vec<TimedEvent>, Unreadable> {
         Err(Unreadable::Damaged("it was changed".into()))
     }
 
@@ -303,10 +303,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_screen_is_drawn_at_any_moment_and_says_where_to_go_on() {
-        let segments = vec![
-            Ok(vec![output(1, "a\r\n"), output(5, "b\r\n")]),
-            Ok(vec![output(5, "c\r\n"), output(9, "d")]),
-        ];
+        let segments =
+            vec![Ok(vec![output(1, "a\r\n"), output(5, "b\r\n")]), Ok(vec![output(5, "c\r\n"), output(9, "d")])];
         let tape = tape(segments);
         let replays = Replays::default();
         for (at_ms, expected, next) in [
@@ -319,7 +317,11 @@ mod tests {
             (4, vec!["a"], (1, 1)),
         ] {
             let at = replays.screen(&tape, at_ms).await.expect("draws");
-            assert_eq!((rows(&at), (at.next_segment, at.next_event)), (expected.into_iter().map(String::from).collect(), next), "{at_ms}");
+            assert_eq!(
+                (rows(&at), (at.next_segment, at.next_event)),
+                (expected.into_iter().map(String::from).collect(), next),
+                "{at_ms}"
+            );
         }
     }
 

@@ -6,7 +6,8 @@
 use avt::Terminal;
 use podlatch_protocol::terminal::TerminalSize;
 
-use super::event::{Event, EventKind};
+use crate::recording::archive::TimedEvent;
+use crate::recording::asciicast::Event;
 
 /// The terminal as the events so far left it.
 pub struct Screen {
@@ -28,14 +29,14 @@ impl Screen {
     }
 
     /// Goes on by one event.
-    pub fn feed(&mut self, event: &Event) {
-        match &event.kind {
-            EventKind::Output(text) => self.terminal.feed(text.as_str()),
-            EventKind::Resize(size) => {
+    pub fn feed(&mut self, event: &TimedEvent) {
+        match &event.event {
+            Event::Output(text) => self.terminal.feed(text.as_str()),
+            Event::Resize(size) => {
                 self.size = *size;
                 self.terminal.resize(size.columns().into(), size.rows().into());
             }
-            EventKind::Marker(_) | EventKind::Exit(_) | EventKind::Other => {}
+            Event::Marker(_) | Event::Exit(_) | Event::Other => {}
         }
     }
 
@@ -60,8 +61,8 @@ pub(super) fn terminal(size: TerminalSize) -> Terminal {
 mod tests {
     use super::*;
 
-    fn output(text: &str) -> Event {
-        Event { at_ms: 0, kind: EventKind::Output(text.to_owned()) }
+    fn output(text: &str) -> TimedEvent {
+        TimedEvent { at_ms: 0, event: Event::Output(text.to_owned()) }
     }
 
     fn text(screen: &Screen) -> Vec<String> {
@@ -72,10 +73,10 @@ mod tests {
     fn a_player_that_starts_from_a_drawn_screen_sees_what_one_from_the_start_sees() {
         let events = [
             output("$ ls\r\nfile \x1b[31mred\x1b[m\r\n"),
-            Event { at_ms: 1, kind: EventKind::Resize(TerminalSize::clamped(30, 5)) },
+            TimedEvent { at_ms: 1, event: Event::Resize(TerminalSize::clamped(30, 5)) },
             output("\x1b[?1049h\x1b[2J\x1b[2;4rin the editor \u{4f60}\x1b[3"),
             output("1mred again\r\n\r\n\r\nmore"),
-            Event { at_ms: 2, kind: EventKind::Marker("ls".to_owned()) },
+            TimedEvent { at_ms: 2, event: Event::Marker("ls".to_owned()) },
             output("\x1b[?1049l$ "),
             output("done"),
         ];

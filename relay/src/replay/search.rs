@@ -12,11 +12,12 @@ use std::ops::{ControlFlow, Range};
 use avt::{Line, Observation, Observer, ScreenKind, Terminal};
 use podlatch_protocol::terminal::TerminalSize;
 
-use super::event::{Event, EventKind};
+use self::line::LineReader;
+pub use self::line::{InvalidNeedle, Needle};
+use self::shown::{News, Placed, Shown};
 use super::screen::terminal;
-use line::LineReader;
-pub use line::{InvalidNeedle, Needle};
-use shown::{News, Placed, Shown};
+use crate::recording::archive::TimedEvent;
+use crate::recording::asciicast::Event;
 
 /// Output that is played between two looks at the screen, in bytes; bounds what scrolls past unseen.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -73,9 +74,9 @@ impl Search {
     }
 
     /// Goes on by one event. Breaks when there are more hits than were asked for.
-    pub fn feed(&mut self, event: &Event) -> ControlFlow<()> {
-        match &event.kind {
-            EventKind::Output(text) => {
+    pub fn feed(&mut self, event: &TimedEvent) -> ControlFlow<()> {
+        match &event.event {
+            Event::Output(text) => {
                 let mut rest = text.as_str();
                 while !rest.is_empty() && !self.is_full {
                     let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
@@ -83,10 +84,10 @@ impl Search {
                     rest = after;
                 }
             }
-            EventKind::Resize(size) => self.play(event.at_ms, |terminal, eyes| {
+            Event::Resize(size) => self.play(event.at_ms, |terminal, eyes| {
                 terminal.resize_with(size.columns().into(), size.rows().into(), eyes);
             }),
-            EventKind::Marker(_) | EventKind::Exit(_) | EventKind::Other => {}
+            Event::Marker(_) | Event::Exit(_) | Event::Other => {}
         }
         if self.is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -196,12 +197,12 @@ impl Observer for &mut Eyes<'_> {
 mod tests {
     use super::*;
 
-    fn output(at_ms: u64, text: &str) -> Event {
-        Event { at_ms, kind: EventKind::Output(text.to_owned()) }
+    fn output(at_ms: u64, text: &str) -> TimedEvent {
+        TimedEvent { at_ms, event: Event::Output(text.to_owned()) }
     }
 
     /// Times and lines of the hits for a text, on a terminal of 20 × 4.
-    fn hits(needle: &str, events: &[Event]) -> Vec<(u64, u16, String)> {
+    fn hits(needle: &str, events: &[TimedEvent]) -> Vec<(u64, u16, String)> {
         let needle = Needle::parse(needle).expect("good");
         let mut search = Search::new(needle, TerminalSize::clamped(20, 4), 0, 100);
         for event in events {
@@ -221,13 +222,14 @@ mod tests {
 
     #[test]
     fn what_is_typed_is_found_once_and_when_it_is_complete() {
-        let events: Vec<Event> = (0..).zip("$ LS -l".chars()).map(|(at, c)| output(at, &c.to_string())).collect();
+        let events: Vec<TimedEvent> = (0..).zip("$ LS -l".chars()).map(|(at, c)| output(at, &c.to_string())).collect();
         assert_eq!(hits("ls", &events), [hit(3, 0, "$ LS")]);
     }
 
     #[test]
     fn the_screen_is_searched_and_not_the_bytes_that_draw_it() {
-        let events = [output(0, "ne\x1b[31mED\x1b[mle"), output(1, "\rxx"), output(2, "\x1b]0;needle\x07"), output(3, "\rne")];
+        let events =
+            [output(0, "ne\x1b[31mED\x1b[mle"), output(1, "\rxx"), output(2, "\x1b]0;needle\x07"), output(3, "\rne")];
         assert_eq!(hits("needle", &events), [hit(0, 0, "neEDle"), hit(3, 0, "neEDle")]);
     }
 
@@ -248,7 +250,7 @@ mod tests {
         let line = format!("{}needle", "x".repeat(17));
         assert_eq!(hits("needle", &[output(0, &line)]), [hit(0, 0, &line)]);
         let long = format!("{}needle", "x".repeat(97));
-        let pieces: Vec<Event> = (0..).zip(long.chars()).map(|(at, c)| output(at, &c.to_string())).collect();
+        let pieces: Vec<TimedEvent> = (0..).zip(long.chars()).map(|(at, c)| output(at, &c.to_string())).collect();
         let found = hits("needle", &pieces);
         assert_eq!((found.len(), found[0].0), (1, 102), "{found:?}");
     }
@@ -267,7 +269,7 @@ mod tests {
             output(2, "\x1b[?1049l"),
             output(3, "$ "),
             output(4, "\r\nlast needle\r\n\r\n\r\n\r\n\x1b[?1049hvim"),
-            Event { at_ms: 5, kind: EventKind::Resize(TerminalSize::clamped(20, 2)) },
+            TimedEvent { at_ms: 5, event: Event::Resize(TerminalSize::clamped(20, 2)) },
         ];
         let before_vim = hit(4, 0, "last needle");
         assert_eq!(hits("needle", &events), [hit(0, 0, "$ needle"), hit(1, 1, "needle in vim"), before_vim]);
@@ -275,15 +277,14 @@ mod tests {
 
     #[test]
     fn a_new_size_makes_no_new_hits() {
-        let size = Event { at_ms: 1, kind: EventKind::Resize(TerminalSize::clamped(9, 3)) };
+        let size = TimedEvent { at_ms: 1, event: Event::Resize(TerminalSize::clamped(9, 3)) };
         let events = [output(0, "a needle in a haystack\r\n$ "), size, output(2, "x")];
         assert_eq!(hits("needle", &events), [hit(0, 0, "a needle in a haystack")]);
     }
 
     #[test]
     fn a_search_ends_when_it_has_enough() {
-        let mut search =
-            Search::new(Needle::parse("y").expect("good"), TerminalSize::clamped(20, 4), 2, 3);
+        let mut search = Search::new(Needle::parse("y").expect("good"), TerminalSize::clamped(20, 4), 2, 3);
         assert!(search.feed(&output(1, "y\r\ny\r\n")).is_continue(), "before the wanted time");
         assert!(search.feed(&output(2, &"y\r\n".repeat(1_000_000))).is_break());
         let (hits, is_full) = search.finish();

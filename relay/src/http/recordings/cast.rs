@@ -35,7 +35,7 @@ pub async fn get(
     let session = find(&app, &context, id).await?;
     let tape = open_tape(&app, &session).await?;
     let event = context.event(audit::Action::RecordingDownload).at(Place::Session(id));
-    app.store.append_audit(&event.detail("state", tape.state().slug())).await?;
+    app.store.append_audit(&event.detail("state", tape.state())).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/x-asciicast".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"podlatch-{id}.cast\"")),

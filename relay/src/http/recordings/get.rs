@@ -4,12 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use podlatch_protocol::id::SessionId;
 
-use super::{RecordingBody, find, open_tape};
+use super::{OpenError, RecordingBody, find, open_tape};
 use crate::app::App;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument};
-use crate::replay::tape::TapeError;
 
 /// The facts about a session's recording. While the session goes on they grow.
 #[utoipa::path(
@@ -31,7 +30,7 @@ pub async fn get(
     let session = find(&app, &context, id).await?;
     match open_tape(&app, &session).await {
         Ok(tape) => Ok(Json(RecordingBody::from(&tape))),
-        Err(TapeError::Gone(why)) => Ok(Json(RecordingBody::deleted(why))),
+        Err(gone @ OpenError::Gone) => Ok(Json(RecordingBody::deleted(gone.to_string()))),
         Err(error) => Err(error.into()),
     }
 }

@@ -7,7 +7,6 @@ pub mod screen;
 pub mod search;
 pub mod segment;
 
-
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::request::Parts;
@@ -22,9 +21,11 @@ use crate::app::App;
 use crate::auth::token::{TokenHash, TokenKind};
 use crate::domain::access::{Action, SessionOwner};
 use crate::domain::audit::Place;
-use crate::domain::session::{Session, SessionState};
-use crate::replay::tape::{Tape, TapeError};
-use crate::replay::{PlayError, Unreadable};
+use crate::domain::session::Session;
+use crate::recording::SegmentEntry;
+use crate::recording::archive::ArchiveError;
+use crate::replay::tape::Tape;
+use crate::replay::{PlayError, Source, Unreadable};
 
 /// The header that carries a replay's token: no credential stands in an address.
 const TOKEN_HEADER: &str = "podlatch-replay";
@@ -73,24 +74,22 @@ pub struct SegmentBody {
 
 impl From<&Tape> for RecordingBody {
     fn from(tape: &Tape) -> Self {
-        let segments = tape.facts().map(|facts| SegmentBody {
-            index: facts.index,
-            from_ms: facts.from_ms,
-            to_ms: facts.to_ms,
-            bytes: facts.bytes,
-            sha256: facts.sha256.as_str().to_owned(),
-        });
-        let segments: Vec<SegmentBody> = segments.collect();
-        let markers = tape.markers().map(|(at_ms, label)| MarkerBody { at_ms, label: label.to_owned() }).collect();
-        let size = tape.first_size();
+        let segment = |entry: &SegmentEntry| SegmentBody {
+            index: entry.index,
+            from_ms: entry.from_ms,
+            to_ms: entry.to_ms,
+            bytes: entry.bytes,
+            sha256: entry.sha256.as_str().to_owned(),
+        };
+        let size = tape.size();
         Self {
-            state: tape.state().slug(),
+            state: tape.state(),
             columns: size.columns(),
             rows: size.rows(),
-            duration_ms: segments.last().map_or(0, |last| last.to_ms),
-            bytes: segments.iter().map(|segment| segment.bytes).sum(),
-            markers,
-            segments,
+            duration_ms: tape.duration_ms(),
+            bytes: tape.bytes(),
+            markers: tape.markers().map(|(at_ms, label)| MarkerBody { at_ms, label: label.to_owned() }).collect(),
+            segments: tape.entries().iter().map(segment).collect(),
             message: tape.message(),
         }
     }
@@ -123,9 +122,33 @@ async fn find(app: &App, context: &CallContext, id: SessionId) -> Result<Session
 }
 
 /// Opens the recording of a session.
-async fn open_tape(app: &App, session: &Session) -> Result<Tape, TapeError> {
-    let goes_on = !matches!(session.state, SessionState::Ended { .. });
-    Tape::open(&app.archive, &app.store, session.request.organisation, session.id(), goes_on).await
+async fn open_tape(app: &App, session: &Session) -> Result<Tape, OpenError> {
+    let (organisation, id) = (session.request.organisation, session.id());
+    match app.archives.open(organisation, id, None).await {
+        Ok(archive) => Ok(Tape::new(id, archive)),
+        Err(ArchiveError::NotFound) => Err(OpenError::Gone),
+        Err(error) => Err(Unreadable::from(error).into()),
+    }
+}
+
+/// A recording cannot be opened.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    /// It was deleted, or there never was one.
+    #[error("This session has no recording: it was deleted when its time was over, or nothing was ever recorded.")]
+    Gone,
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+impl From<OpenError> for Problem {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Gone => Self::new(ProblemKind::RecordingGone, error.to_string()),
+            OpenError::Unreadable(error) => error.into(),
+        }
+    }
 }
 
 /// The recording that a request reads by a replay that its caller has opened.
@@ -168,16 +191,6 @@ fn token(headers: &HeaderMap) -> Option<TokenHash> {
 
 fn replay_over() -> Problem {
     Problem::new(ProblemKind::ReplayOver, "This replay is over. Open the recording again.")
-}
-
-impl From<TapeError> for Problem {
-    fn from(error: TapeError) -> Self {
-        match error {
-            TapeError::Gone(why) => Self::new(ProblemKind::RecordingGone, why),
-            TapeError::Unreadable(error) => error.into(),
-            TapeError::Store(error) => error.into(),
-        }
-    }
 }
 
 impl From<Unreadable> for Problem {

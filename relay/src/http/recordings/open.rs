@@ -60,7 +60,7 @@ pub async fn post(
         user: context.actor.user,
         expires_at: context.now.plus(REPLAY_LIFETIME),
     };
-    let event = context.event(audit::Action::Replay).at(Place::Session(id)).detail("state", tape.state().slug());
+    let event = context.event(audit::Action::Replay).at(Place::Session(id)).detail("state", tape.state());
     app.store.open_replay(&replay, &event).await?;
     let body = ReplayBody { token: token.expose().to_owned(), recording: RecordingBody::from(&tape) };
     Ok((StatusCode::CREATED, Json(body)))

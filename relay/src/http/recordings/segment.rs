@@ -9,8 +9,9 @@ use http::header;
 
 use super::OpenReplay;
 use crate::http::problem::{Problem, ProblemDocument};
+use crate::recording::archive::TimedEvent;
+use crate::recording::asciicast::Event;
 use crate::replay::Source;
-use crate::replay::event::{Event, EventKind};
 
 /// The events of a segment: asciicast v3 event lines, with times since the recording's beginning in place of intervals.
 #[utoipa::path(
@@ -29,10 +30,7 @@ use crate::replay::event::{Event, EventKind};
         (status = "4XX", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub async fn get(
-    replay: OpenReplay,
-    path: Result<Path<(String, u64)>, PathRejection>,
-) -> Result<Response, Problem> {
+pub async fn get(replay: OpenReplay, path: Result<Path<(String, u64)>, PathRejection>) -> Result<Response, Problem> {
     let Ok(Path((_, index))) = path else { return Err(Problem::not_found("segment")) };
     if !replay.tape.segments().iter().any(|segment| segment.index == index) {
         return Err(Problem::not_found("segment"));
@@ -45,16 +43,16 @@ pub async fn get(
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
 }
 
-fn put(lines: &mut String, event: &Event) {
-    let (code, data) = match &event.kind {
-        EventKind::Output(text) => ("o", text.clone()),
-        EventKind::Resize(size) => ("r", format!("{}x{}", size.columns(), size.rows())),
-        EventKind::Marker(label) => ("m", label.clone()),
-        EventKind::Exit(status) => ("x", status.to_string()),
+fn put(lines: &mut String, timed: &TimedEvent) {
+    let (code, data) = match &timed.event {
+        Event::Output(text) => ("o", text.clone()),
+        Event::Resize(size) => ("r", format!("{}x{}", size.columns(), size.rows())),
+        Event::Marker(label) => ("m", label.clone()),
+        Event::Exit(status) => ("x", status.to_string()),
         // Takes its place, so that events are counted alike on both sides.
-        EventKind::Other => ("-", String::new()),
+        Event::Other => ("-", String::new()),
     };
-    let (seconds, millis) = (event.at_ms / 1000, event.at_ms % 1000);
+    let (seconds, millis) = (timed.at_ms / 1000, timed.at_ms % 1000);
     let data = serde_json::Value::String(data);
     // Writing to a String cannot fail.
     let _infallible = writeln!(lines, "[{seconds}.{millis:03},\"{code}\",{data}]");

@@ -87,7 +87,13 @@ fn take_same(before: &mut [Option<Placed>], row: u64, line: &Matched) -> bool {
 
 /// The lines of a screen that show the text, among `rows`, which hold whole lines. `above` is the beginning of the
 /// screen's first line, if that has scrolled away; `top` is the number of the screen's first row.
-pub(super) fn look(screen: Screen<'_>, needle: &Needle, above: &LineReader, top: u64, rows: &Range<u64>) -> Vec<Placed> {
+pub(super) fn look(
+    screen: Screen<'_>,
+    needle: &Needle,
+    above: &LineReader,
+    top: u64,
+    rows: &Range<u64>,
+) -> Vec<Placed> {
     let mut reader = if rows.start <= top { above.clone() } else { LineReader::default() };
     let mut placed = Vec::new();
     let mut end = top;
