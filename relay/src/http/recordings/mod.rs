@@ -7,6 +7,9 @@ pub mod screen;
 pub mod search;
 pub mod segment;
 
+#[cfg(test)]
+mod tests;
+
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::request::Parts;
