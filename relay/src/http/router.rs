@@ -10,7 +10,9 @@ use utoipa_axum::routes;
 
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
-use super::{assets, clusters, health, inventory, login_sessions, me, middleware, recordings, sessions};
+use super::{
+    assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, recordings, sessions,
+};
 use crate::app::App;
 
 #[derive(OpenApi)]
@@ -25,6 +27,7 @@ use crate::app::App;
         (name = "clusters", description = "Registered clusters and what is in them"),
         (name = "sessions", description = "Terminals"),
         (name = "recordings", description = "What was on the screens of sessions"),
+        (name = "audit", description = "What was done, by whom and from where"),
     )
 )]
 struct Api;
@@ -69,6 +72,10 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::get::get))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
+            // What was done
+            .routes(routes!(audit_events::list::get))
+            .routes(routes!(audit_events::stream::get))
+            .routes(routes!(audit_events::export::get))
             // Terminals
             .routes(routes!(sessions::create::post))
             .routes(routes!(sessions::list::get))

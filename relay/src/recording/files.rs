@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::Position;
-use super::timeline::{Entries, Entry, Event};
+use super::timeline::{Entries, Entry, Event, Mark};
 use crate::clock::UnixMillis;
 
 const OUTPUT: &str = "output";
@@ -84,6 +84,13 @@ impl Files {
     /// Notes something that happens behind what was written so far.
     pub(super) fn note(&mut self, event: Event, at: UnixMillis) -> io::Result<()> {
         self.put(&Entry { event, at, position: self.end.position })
+    }
+
+    /// Notes something that was taken out of the output, behind which the source stands at `source_end`.
+    pub(super) fn mark(&mut self, mark: Mark, source_end: u64, at: UnixMillis) -> io::Result<Position> {
+        let position = Position { recorded: self.end.position.recorded, source: source_end };
+        self.put(&Entry { event: Event::Mark(mark), at, position })?;
+        Ok(position)
     }
 
     fn put(&mut self, entry: &Entry) -> io::Result<()> {

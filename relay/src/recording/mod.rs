@@ -11,6 +11,7 @@
 //! threads, so that a slow disk stalls output and nothing else.
 
 mod files;
+mod following;
 mod reading;
 mod snapshot;
 mod tail;
@@ -34,8 +35,10 @@ use tail::Tail;
 use timeline::{Event, Exit};
 use writer::Job;
 
+pub(crate) use following::{LogReader, Step};
 pub use reading::ReadError;
 pub use snapshot::Snapshot;
+pub(crate) use timeline::Mark;
 pub use timeline::OutputEnd;
 pub use writer::Recorder;
 
@@ -181,6 +184,12 @@ impl Recording {
     /// beyond 4 KiB is cut. Not cancel safe.
     pub async fn marker(&self, label: String, at: UnixMillis) -> Result<(), RecordingError> {
         self.note(Event::Marker(label), at).await
+    }
+
+    /// Records what the shell said, and that the output went on to `source_end` with it: in order with the output, and at
+    /// once, so that no mark is recorded twice. Not cancel safe.
+    pub(crate) async fn mark(&self, mark: Mark, source_end: u64, at: UnixMillis) -> Result<(), RecordingError> {
+        self.send(Job::Mark { recording: Arc::clone(&self.shared), mark, source_end, at }).await
     }
 
     async fn note(&self, event: Event, at: UnixMillis) -> Result<(), RecordingError> {

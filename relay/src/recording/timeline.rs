@@ -15,13 +15,17 @@ use crate::clock::UnixMillis;
 /// Longest label of a marker in bytes; a longer one is cut.
 pub(super) const MAX_LABEL_BYTES: usize = 4 * 1024;
 
+/// Longest note of a mark in bytes; a longer one is cut.
+const MAX_NOTE_BYTES: usize = 128 * 1024;
+
 /// Longest body: no kind needs more.
-const MAX_BODY_BYTES: usize = MAX_LABEL_BYTES + 64;
+const MAX_BODY_BYTES: usize = MAX_LABEL_BYTES + MAX_NOTE_BYTES + 64;
 
 const OUTPUT: u8 = 1;
 const RESIZE: u8 = 2;
 const MARKER: u8 = 3;
 const EXIT: u8 = 4;
+const MARK: u8 = 5;
 
 /// Something that happened in a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,17 @@ pub(super) enum Event {
     Marker(String),
     /// The session ended. Always the last.
     Exit(Exit),
+    /// The shell said something in the output, and it was taken out: the entry's position is behind it.
+    Mark(Mark),
+}
+
+/// What a shell said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// What people find it by; a mark without a label is no marker for them.
+    pub(crate) label: String,
+    /// What whoever recorded it wants to know of it again.
+    pub(crate) note: Vec<u8>,
 }
 
 /// How a recording ends.
@@ -70,6 +85,7 @@ impl Entry {
             Event::Resize(_) => RESIZE,
             Event::Marker(_) => MARKER,
             Event::Exit(_) => EXIT,
+            Event::Mark(_) => MARK,
         };
         frame.push(kind);
         frame.extend_from_slice(&self.at.get().to_be_bytes());
@@ -82,6 +98,12 @@ impl Entry {
                 frame.extend_from_slice(&size.rows().to_be_bytes());
             }
             Event::Marker(label) => frame.extend_from_slice(cut(label).as_bytes()),
+            Event::Mark(mark) => {
+                let label = cut(&mark.label).as_bytes();
+                frame.extend_from_slice(&u16::try_from(label.len()).unwrap_or(u16::MAX).to_be_bytes());
+                frame.extend_from_slice(label);
+                frame.extend_from_slice(&mark.note[..mark.note.len().min(MAX_NOTE_BYTES)]);
+            }
             Event::Exit(exit) => {
                 let status = exit.status.map_or(i64::MIN, i64::from);
                 frame.extend_from_slice(&status.to_be_bytes());
@@ -119,6 +141,11 @@ impl Entry {
                     end => OutputEnd::At(end),
                 };
                 Event::Exit(Exit { status, output })
+            }
+            MARK => {
+                let length = u16::from_be_bytes(take(&mut body)?);
+                let (label, note) = body.split_at_checked(length.into())?;
+                Event::Mark(Mark { label: String::from_utf8_lossy(label).into_owned(), note: note.to_vec() })
             }
             _ => return None,
         };

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::files::Files;
-use super::timeline::{Event, Exit};
+use super::timeline::{Event, Exit, Mark};
 use super::{IN_FLIGHT_BYTES, NewRecording, Piece, Position, Recording, RecordingError, Shared};
 use crate::clock::UnixMillis;
 
@@ -43,6 +43,12 @@ pub(super) enum Job {
         event: Event,
         at: UnixMillis,
     },
+    Mark {
+        recording: Arc<Shared>,
+        mark: Mark,
+        source_end: u64,
+        at: UnixMillis,
+    },
     /// The last event. Answers when it is written, with where the recording ends.
     Finish {
         recording: Arc<Shared>,
@@ -69,6 +75,7 @@ impl std::fmt::Debug for Job {
         f.write_str(match self {
             Self::Output { .. } => "Job::Output",
             Self::Note { .. } => "Job::Note",
+            Self::Mark { .. } => "Job::Mark",
             Self::Finish { .. } => "Job::Finish",
             Self::Sync { .. } => "Job::Sync",
         })
@@ -160,6 +167,7 @@ fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncReq
                     write_output(&recording, run, sync);
                 }
                 Job::Note { recording, event, at } => note(&recording, event, at, sync),
+                Job::Mark { recording, mark, source_end, at } => write_mark(&recording, mark, (source_end, at), sync),
                 Job::Finish { recording, exit, at, done } => {
                     note(&recording, Event::Exit(exit), at, sync);
                     // An error means that nobody waits any more.
@@ -221,6 +229,22 @@ fn note(recording: &Arc<Shared>, event: Event, at: UnixMillis, sync: &std_mpsc::
     }
     let result = recording.files().note(event, at);
     if note_failure(recording, result).is_some() {
+        ask_for_sync(recording, sync);
+    }
+}
+
+fn write_mark(
+    recording: &Arc<Shared>,
+    mark: Mark,
+    (source_end, at): (u64, UnixMillis),
+    sync: &std_mpsc::SyncSender<SyncRequest>,
+) {
+    if recording.failure.borrow().is_some() {
+        return;
+    }
+    let result = recording.files().mark(mark, source_end, at);
+    if let Some(position) = note_failure(recording, result) {
+        recording.move_to(position);
         ask_for_sync(recording, sync);
     }
 }

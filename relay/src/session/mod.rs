@@ -4,9 +4,11 @@
 //! input and sizes, grants credit, tells what is durable, follows the agent through silences, reconnects and restarts, and
 //! sees the session to its end.
 
+mod commands;
 mod flow;
 mod inputs;
 mod link;
+mod marks;
 mod open;
 mod pace;
 mod sessions;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::{AgentInstanceId, OrganisationId, SessionId};
-use podlatch_protocol::request::{Attach, Reap};
+use podlatch_protocol::request::{Attach, MarkNonce, Reap};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, ExitOutcome, ToAgent};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
+use super::commands::Commands;
 use super::flow::{Flow, STEP_BYTES, UNLIMITED};
 use super::inputs::Inputs;
 use super::link::{self, Fault, HalfOpen, Link, News};
@@ -46,6 +47,10 @@ pub(super) struct Begin {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) status: watch::Sender<Status>,
     pub(super) start: StartFrom,
+    /// What the marks of its shell carry, if it marks.
+    pub(super) marks: Option<MarkNonce>,
+    /// Finds its commands.
+    pub(super) follower: Option<Commands>,
 }
 
 /// Where an owner begins.
@@ -117,6 +122,10 @@ pub(super) struct Owner {
     /// When there may be more credit, where the pace holds it back.
     grant_at: Option<Instant>,
     inputs: Inputs,
+    /// What the marks of its shell carry, if it marks.
+    marks: Option<MarkNonce>,
+    /// Finds its commands.
+    follower: Option<Commands>,
     viewed: bool,
     size: SizePacer,
     /// Since when nobody looks.
@@ -134,7 +143,8 @@ impl Owner {
         let (durable, failure) = (begin.recording.durable(), begin.recording.failure());
         let (path, agent, flow, received, viewed) = match begin.start {
             StartFrom::Open { half, agent, flow } => {
-                let link = half.start(begin.recording.clone(), 0, shared.clock.clone(), &shared.tracker);
+                let output = (begin.recording.clone(), 0);
+                let link = half.start(output, begin.marks, shared.clock.clone(), &shared.tracker);
                 (Path::Linked(link), Some(agent), flow, 0, false)
             }
             StartFrom::Restart { end } => {
@@ -162,6 +172,8 @@ impl Owner {
             pace: Pace::new(now),
             grant_at: None,
             inputs: Inputs::default(),
+            marks: begin.marks,
+            follower: begin.follower,
             viewed,
             size: SizePacer::default(),
             unwatched_since: Some(now),
@@ -249,6 +261,9 @@ impl Owner {
                     && let Some(input) = self.inputs.accept(writer, offset, bytes)
                 {
                     self.shared.note_typing(self.session, Instant::now());
+                    if let Some(follower) = &self.follower {
+                        follower.typed(*self.written.borrow(), self.shared.clock.now(), input.bytes.clone());
+                    }
                     self.tell(&ToAgent::Input(input));
                 }
             }
@@ -330,7 +345,8 @@ impl Owner {
     fn handle_attached(&mut self, attached: &Attached, half: HalfOpen) {
         info!(session.id = %self.session, offset = self.received, "took a session over from its agent");
         let clock = self.shared.clock.clone();
-        self.path = Path::Linked(half.start(self.recording.clone(), self.received, clock, &self.shared.tracker));
+        let output = (self.recording.clone(), self.received);
+        self.path = Path::Linked(half.start(output, self.marks, clock, &self.shared.tracker));
         self.inputs.handle_attached(&attached.writers);
         let durable = *self.durable.borrow();
         self.tell(&ToAgent::Recorded(durable));
@@ -519,14 +535,37 @@ impl Owner {
         }
     }
 
-    /// Waits for the last output and the end to be recorded; returns where the recording ends.
-    async fn settle(&self, ended: &Ended) -> Position {
+    /// Waits for the last output, the commands in it and the end to be recorded; returns where the recording ends.
+    async fn settle(&mut self, ended: &Ended) -> Position {
+        if let Some(follower) = self.follower.take() {
+            self.last_output().await;
+            follower.finish(self.session).await;
+        }
         let finished = self.recording.finish(ended, self.output_end, self.shared.clock.now());
         if let Ok(Ok(end)) = timeout(SETTLE_TIMEOUT, finished).await {
             return end;
         }
         warn!(session.id = %self.session, "a session's last output was not recorded in time");
         self.recording.position()
+    }
+
+    /// Waits until everything that the agent sent is written.
+    async fn last_output(&mut self) {
+        let OutputEnd::At(end) = self.output_end else {
+            return;
+        };
+        let recording = self.recording.clone();
+        let written = async {
+            while recording.position().source < end {
+                tokio::select! {
+                    Ok(()) = self.written.changed() => {}
+                    Ok(()) = self.stripped.changed() => {}
+                    _ = self.failure.wait_for(Option::is_some) => return,
+                }
+            }
+        };
+        // What is late is only not looked through for commands.
+        drop(timeout(SETTLE_TIMEOUT, written).await);
     }
 
     async fn store_end(&self, ended: &Ended) {
