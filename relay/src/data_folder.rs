@@ -29,16 +29,21 @@ pub fn create(folder: &Path) -> Result<(), DataFolderError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable(folder))
 }
 
-/// Where recordings are kept.
+/// Where recordings are kept for good, unless the relay is told of another place.
 pub fn recordings(folder: &Path) -> PathBuf {
     folder.join("recordings")
 }
 
-/// Makes the folder for recordings, for this user only, unless it exists.
-pub fn create_recordings(folder: &Path) -> Result<PathBuf, DataFolderError> {
-    let recordings = recordings(folder);
-    create(&recordings)?;
-    Ok(recordings)
+/// Where what is being recorded is written first.
+pub fn hot_logs(folder: &Path) -> PathBuf {
+    folder.join("hot")
+}
+
+/// Makes the folder for what is being recorded, for this user only, unless it exists.
+pub fn create_hot_logs(folder: &Path) -> Result<PathBuf, DataFolderError> {
+    let hot = hot_logs(folder);
+    create(&hot)?;
+    Ok(hot)
 }
 
 /// The right to serve from a folder: one relay at a time. Given back when it is dropped, or when the process dies.

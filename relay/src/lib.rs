@@ -18,6 +18,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod pki;
 pub mod recording;
+mod recording_jobs;
 pub mod replay;
 pub mod serve;
 pub mod session;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
@@ -16,7 +17,9 @@ use crate::entropy::Entropy;
 use crate::http::{self, rate_limit};
 use crate::lifecycle::{Lifecycle, Signals};
 use crate::pki::Ca;
-use crate::recording::Recorder;
+use crate::recording::archive::Archives;
+use crate::recording::{Recorder, RecorderParts, RecordingsStore, Sealed};
+use crate::recording_jobs;
 use crate::replay::Replays;
 use crate::session::{Sessions, Settings};
 use crate::store::{DatabaseUrl, Store};
@@ -55,7 +58,11 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         None => PublicUrl::of_listener(http)?,
     };
     let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
-    let sessions = sessions(&config, &store, &agents, (&clock, &entropy))?;
+    let recordings = RecordingsStore::open(&config.recordings_store, std::env::vars())
+        .with_context(|| format!("recordings cannot be kept in {}", config.recordings_store))?;
+    let archives = Archives::new(recordings.clone(), data_folder::create_hot_logs(&config.data)?);
+    let (recorder, sealed) = recorder(&config, recordings)?;
+    let sessions = sessions(&config, &store, recorder, &agents, (&clock, &entropy));
     sessions.restore().await?;
     let app = App {
         config: Arc::new(config),
@@ -72,6 +79,8 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     };
     // Before the first agent can connect, so that no news is missed.
     app.lifecycle.spawn(follow_agents(app.clone()));
+    // Not waited for when the relay stops: what is not noted is noted by the next life.
+    tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
     let tunnel_listener = listen_for_agents(&app).await?;
     let tunnel = tunnel_listener.address()?;
     http::server::spawn(listener, &app);
@@ -106,17 +115,27 @@ impl Serving {
     }
 }
 
+/// Recordings that may wait to be noted as stored.
+const SEALED: usize = 64;
+
+fn recorder(config: &Config, store: RecordingsStore) -> anyhow::Result<(Recorder, mpsc::Receiver<Sealed>)> {
+    let (sealed, receiver) = mpsc::channel(SEALED);
+    let hot = data_folder::create_hot_logs(&config.data)?;
+    let recorder = Recorder::start(RecorderParts { hot, store, patience: config.recordings_patience, sealed })?;
+    Ok((recorder, receiver))
+}
+
 fn sessions(
     config: &Config,
     store: &Store,
+    recorder: Recorder,
     agents: &Agents,
     (clock, entropy): (&Clock, &Entropy),
-) -> anyhow::Result<Sessions> {
-    let recorder = Recorder::start(data_folder::create_recordings(&config.data)?)?;
+) -> Sessions {
     let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
     // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
     let tracker = TaskTracker::new();
-    Ok(Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker))
+    Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker)
 }
 
 async fn follow_agents(app: App) {

@@ -11,6 +11,8 @@ use super::{
     AddressArgs, AddressBlock, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme,
     switch,
 };
+use crate::data_folder;
+use crate::recording::StoreLocation;
 use crate::store::DatabaseUrl;
 
 /// The flags of `serve`.
@@ -44,6 +46,15 @@ pub struct ServeArgs {
     /// How long a session outlives its last viewer
     #[arg(long, env = "PODLATCH_GRACE", default_value_t = GraceTime::default(), value_name = "TIME")]
     pub grace: GraceTime,
+
+    /// Where recordings are kept for good: a folder, or s3://BUCKET/PREFIX with the usual AWS_… variables; unless given, in
+    /// the data folder
+    #[arg(long, env = "PODLATCH_RECORDINGS_STORE", value_name = "FOLDER|URL")]
+    pub recordings_store: Option<StoreLocation>,
+
+    /// How long nothing may reach the recordings store before the sessions that wait for it are ended
+    #[arg(long, env = "PODLATCH_RECORDINGS_PATIENCE", default_value = "2m", value_name = "TIME")]
+    pub recordings_patience: GraceTime,
 
     /// After a person's own exit, end the processes that they detached (nohup, setsid, tmux) too
     #[arg(long, env = "PODLATCH_END_DETACHED_ON_EXIT", action = ArgAction::SetTrue, value_parser = switch())]
@@ -81,6 +92,10 @@ pub struct Config {
     pub grace: Duration,
     /// What becomes of detached processes.
     pub after_exit: AfterExit,
+    /// Where recordings are kept for good.
+    pub recordings_store: StoreLocation,
+    /// How long nothing may be stored before a session is ended.
+    pub recordings_patience: Duration,
     /// How commands are found.
     pub commands: CommandSource,
 }
@@ -131,7 +146,10 @@ impl TryFrom<ServeArgs> for Config {
             }
             (TlsEnd::Nowhere | TlsEnd::InFront, _) => {}
         }
+        let recordings = data_folder::recordings(&args.data.data);
         Ok(Self {
+            recordings_store: args.recordings_store.unwrap_or(StoreLocation::Folder(recordings)),
+            recordings_patience: args.recordings_patience.get(),
             database: args.data.database(),
             data: args.data.data,
             http_listen: args.http_listen,

@@ -10,9 +10,7 @@ use utoipa_axum::routes;
 
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
-use super::{
-    assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, recordings, sessions,
-};
+use super::{assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, recordings, sessions};
 use crate::app::App;
 
 #[derive(OpenApi)]

@@ -30,11 +30,13 @@ use crate::domain::cluster::{Cluster, ClusterType};
 use crate::domain::organisation::{ClientInfo, Membership, Role};
 use crate::entropy::Entropy;
 use crate::lifecycle::Lifecycle;
-use crate::recording::Recorder;
+use crate::recording::archive::Archives;
+use crate::recording::{Recorder, RecorderParts, RecordingsStore, StoreLocation};
 use crate::replay::Replays;
 use crate::session::{Sessions, Settings};
 use crate::store::{DatabaseUrl, NewCluster, NewLoginSession, NewOrganisation, NewSignInLink, Store};
 use crate::tunnel::Agents;
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// The test relay's public URL, hence every request's `Origin` unless told otherwise.
@@ -77,13 +79,21 @@ impl TestRelay {
             trusted_proxies: Vec::new(),
             grace: Duration::from_mins(5),
             after_exit: AfterExit::Leave,
+            recordings_store: StoreLocation::Folder(data_folder::recordings(folder.path())),
+            recordings_patience: Duration::from_mins(2),
             commands: CommandSource::Screen,
         };
-        let recordings = data_folder::create_recordings(folder.path()).expect("a folder");
+        let parts = RecorderParts {
+            hot: data_folder::create_hot_logs(folder.path()).expect("a folder"),
+            store: RecordingsStore::open(&config.recordings_store, []).expect("opens"),
+            patience: config.recordings_patience,
+            sealed: mpsc::channel(1).0,
+        };
+        let archives = Archives::new(parts.store.clone(), parts.hot.clone());
         let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
         let sessions = Sessions::new(
             store.clone(),
-            Recorder::start(recordings).expect("starts"),
+            Recorder::start(parts).expect("starts"),
             Agents::default(),
             (clock.clone(), Entropy::system()),
             settings,

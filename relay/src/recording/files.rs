@@ -33,6 +33,9 @@ pub(super) struct LogEnd {
 impl Files {
     /// Begins a hot log; its folder must not exist. No session without a recorder.
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
+        if let Some(parent) = folder.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
         DirBuilder::new().mode(0o700).create(folder)?;
         let open = |name: &str| {
             OpenOptions::new().create_new(true).append(true).read(true).mode(0o600).open(folder.join(name))
@@ -46,10 +49,18 @@ impl Files {
         let open = |name: &str| OpenOptions::new().append(true).read(true).open(folder.join(name));
         let (output, timeline) = (open(OUTPUT)?, open(TIMELINE)?);
         let length = output.metadata()?.len();
-        let end = whole_end(folder, length)?;
+        let end = whole_end(folder, length, Continue::Yes)?;
         timeline.set_len(end.timeline)?;
         output.set_len(end.position.recorded)?;
         Ok(Self { output, timeline, end })
+    }
+
+    /// Opens a hot log that nobody continues, as it is.
+    pub(super) fn reopen(folder: &Path) -> io::Result<Self> {
+        let open = |name: &str| OpenOptions::new().append(true).read(true).open(folder.join(name));
+        let (output, timeline) = (open(OUTPUT)?, open(TIMELINE)?);
+        let length = output.metadata()?.len();
+        Ok(Self { output, timeline, end: whole_end(folder, length, Continue::No)? })
     }
 
     /// These very files.
@@ -106,12 +117,20 @@ impl Files {
     }
 }
 
-/// Where the two files agree, without an exit at the end.
-fn whole_end(folder: &Path, output_length: u64) -> io::Result<LogEnd> {
+/// Whether a hot log is going to be continued.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Continue {
+    Yes,
+    No,
+}
+
+/// Where the two files agree, without an exit at the end if they are to be continued.
+fn whole_end(folder: &Path, output_length: u64, to_be: Continue) -> io::Result<LogEnd> {
     let mut entries = read_timeline(folder, 0)?;
     let mut end = LogEnd::default();
     while let Some(entry) = entries.next()? {
-        if entry.position.recorded > output_length || matches!(entry.event, Event::Exit(_)) {
+        if entry.position.recorded > output_length || (to_be == Continue::Yes && matches!(entry.event, Event::Exit(_)))
+        {
             break;
         }
         end = LogEnd { position: entry.position, timeline: entries.end() };

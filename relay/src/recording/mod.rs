@@ -7,19 +7,28 @@
 //! takes out of the output.
 //!
 //! Two watermarks: what is *written* (handed to the kernel, survives a killed relay) may be shown; what is *durable*
-//! (synced, survives a lost machine) may be forgotten by the agent's holder. Writing and syncing each have their own
-//! threads, so that a slow disk stalls output and nothing else.
+//! (synced, or stored elsewhere) may be forgotten by the agent's holder. Writing and syncing each have their own threads, so
+//! that a slow disk stalls output and nothing else.
+//!
+//! From the hot log, asciicast segments are rendered and stored as it happens ([`sealing`]), chained by their hashes
+//! ([`manifest`]) and read again by [`archive`]. When all of a session is stored, its hot log is removed.
 
+pub mod archive;
+pub mod asciicast;
 mod files;
 mod following;
+mod manifest;
 mod reading;
+mod sealing;
 mod snapshot;
+mod store;
 mod tail;
 mod timeline;
 mod utf8;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -31,16 +40,21 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::UnixMillis;
 use files::{Files, LogEnd};
+use sealing::{Cursor, Phase, SealQueue};
+use store::Durability;
 use tail::Tail;
 use timeline::{Event, Exit};
 use writer::Job;
 
 pub(crate) use following::{LogReader, Step};
+pub use manifest::{Hash, Marker, Outcome, SegmentEntry};
 pub use reading::ReadError;
+pub use sealing::Sealed;
 pub use snapshot::Snapshot;
+pub use store::{RecordingsStore, StoreError, StoreLocation};
 pub(crate) use timeline::Mark;
 pub use timeline::OutputEnd;
-pub use writer::Recorder;
+pub use writer::{Recorder, RecorderParts};
 
 /// Output of one session that may wait for the disk, in bytes.
 const IN_FLIGHT_BYTES: usize = 256 * 1024;
@@ -103,16 +117,35 @@ pub struct NewRecording {
     pub at: UnixMillis,
 }
 
+/// Which recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct SessionKey {
+    organisation: OrganisationId,
+    session: SessionId,
+}
+
+impl SessionKey {
+    fn ids(self) -> (OrganisationId, SessionId) {
+        (self.organisation, self.session)
+    }
+
+    /// Where its hot log is.
+    fn folder(self, hot: &Path) -> PathBuf {
+        hot.join(self.organisation.to_string()).join(self.session.to_string())
+    }
+}
+
 /// One session's recording. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Recording {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
+    sealing: SealQueue,
 }
 
 #[derive(Debug)]
 struct Shared {
-    session: SessionId,
+    key: SessionKey,
     folder: PathBuf,
     position: Mutex<Position>,
     written: watch::Sender<u64>,
@@ -125,13 +158,19 @@ struct Shared {
     /// Room for output that is not written yet.
     room: Semaphore,
     sync: writer::SyncState,
+    durability: Durability,
+    phase: watch::Sender<Phase>,
+    /// Whether a task seals it.
+    sealing: AtomicBool,
+    /// Where sealing stands; `None` before the first segment of this life of the relay.
+    cursor: Mutex<Option<Cursor>>,
 }
 
 impl Shared {
-    fn new(session: SessionId, folder: PathBuf, files: Files) -> Self {
+    fn new(key: SessionKey, folder: PathBuf, files: Files, durability: Durability, phase: Phase) -> Self {
         let position = files.end().position;
         Self {
-            session,
+            key,
             folder,
             position: Mutex::new(position),
             written: watch::Sender::new(position.recorded),
@@ -144,7 +183,22 @@ impl Shared {
             files: Mutex::new(files),
             room: Semaphore::new(IN_FLIGHT_BYTES),
             sync: writer::SyncState::default(),
+            durability,
+            phase: watch::Sender::new(phase),
+            sealing: AtomicBool::new(false),
+            cursor: Mutex::new(None),
         }
+    }
+
+    /// The session cannot go on, for this reason. Returns whether it is the first.
+    fn fail(&self, why: &str) -> bool {
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                *failure = Some(why.into());
+            }
+            first
+        })
     }
 
     fn files(&self) -> MutexGuard<'_, Files> {
@@ -209,6 +263,13 @@ impl Recording {
         answer.await.map_err(|_| RecordingError::ShuttingDown)
     }
 
+    /// The session is over, and its end is stored: nothing can continue the recording. What is left of it is sealed, then
+    /// its hot log goes. Never waits.
+    pub fn seal(&self) {
+        self.shared.phase.send_replace(Phase::Over);
+        self.sealing.ask(&self.shared);
+    }
+
     async fn send(&self, job: Job) -> Result<(), RecordingError> {
         self.jobs.send(job).await.map_err(|_| RecordingError::ShuttingDown)
     }
@@ -228,7 +289,7 @@ impl Recording {
         self.shared.stripped.subscribe()
     }
 
-    /// Set when something could not be written: nothing will be written any more. Says why.
+    /// Set when something could not be written, or stored for too long: the session must end. Says why.
     pub fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.shared.failure.subscribe()
     }
@@ -248,6 +309,7 @@ impl Recording {
 mod tests {
     use std::fs::OpenOptions;
     use std::io::Write;
+    use std::time::Duration;
 
     use podlatch_protocol::close::EndCause;
     use podlatch_protocol::session::Cleanup;
@@ -262,9 +324,16 @@ mod tests {
         folder: tempfile::TempDir,
     }
 
+    fn start(folder: &Path) -> Recorder {
+        let store = RecordingsStore::open(&StoreLocation::Folder(folder.join("store")), []).expect("opens");
+        let (sealed, _nobody) = mpsc::channel(1);
+        let patience = Duration::from_mins(1);
+        Recorder::start(RecorderParts { hot: folder.to_owned(), store, patience, sealed }).expect("starts")
+    }
+
     fn begin() -> Begun {
         let folder = tempfile::tempdir().expect("a folder");
-        let recorder = Recorder::start(folder.path().to_owned()).expect("starts");
+        let recorder = start(folder.path());
         Begun { recorder, session: SessionId::new(1, &[1; 10]), folder }
     }
 
@@ -304,7 +373,7 @@ mod tests {
 
     #[tokio::test]
     async fn output_is_written_then_durable_and_readable_from_memory_and_from_the_disk() {
-        let Begun { recorder, session, folder } = begin();
+        let Begun { recorder, session, folder: _folder } = begin();
         let recording = create(&recorder, session).await.expect("begins");
         append(&recording, b"hello ").await;
         append(&recording, b"world").await;
@@ -313,7 +382,7 @@ mod tests {
         recording.durable().wait_for(|durable| *durable == 11).await.expect("is synced");
         recording.release_below(11);
         assert_eq!(&recording.read(3, 99).await.expect("reads")[..], b"lo world");
-        let raw = std::fs::read(folder.path().join(session.to_string()).join("output")).expect("a file");
+        let raw = std::fs::read(recording.shared.folder.join("output")).expect("a file");
         assert_eq!(raw, b"hello world");
     }
 
@@ -326,10 +395,10 @@ mod tests {
         append(&recording, b"!").await;
         written(&recording, 7).await;
         // What a kill in the middle of a write leaves.
-        let timeline = folder.path().join(session.to_string()).join("timeline");
+        let timeline = recording.shared.folder.join("timeline");
         OpenOptions::new().append(true).open(&timeline).expect("opens").write_all(b"torn").expect("writes");
 
-        let again = Recorder::start(folder.path().to_owned()).expect("starts");
+        let again = start(folder.path());
         let recording = resume(&again, session).await.expect("resumes");
         assert_eq!(*recording.written().borrow(), 7);
         recording.durable().wait_for(|durable| *durable == 7).await.expect("is synced without new output");
@@ -378,7 +447,7 @@ mod tests {
         recording.durable().wait_for(|durable| *durable == 44).await.expect("is synced");
         drop((recording, recorder));
 
-        let again = Recorder::start(folder.path().to_owned()).expect("starts");
+        let again = start(folder.path());
         let recording = resume(&again, session).await.expect("resumes");
         assert_eq!(recording.position(), Position { recorded: 2, source: 44 });
     }

@@ -8,7 +8,6 @@ pub(super) struct Utf8 {
 }
 
 impl Utf8 {
-    #[cfg(test)]
     /// Goes on behind the beginning of a character.
     pub(super) fn with_split(split: Vec<u8>) -> Self {
         Self { split }
@@ -36,7 +35,6 @@ impl Utf8 {
         text
     }
 
-    #[cfg(test)]
     /// The text that is left when nothing more comes.
     pub(super) fn finish(&mut self) -> &'static str {
         if std::mem::take(&mut self.split).is_empty() { "" } else { "\u{fffd}" }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
@@ -13,8 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::files::Files;
+use super::sealing::{Pace, Phase, SealQueue, Sealed, Worker};
+use super::store::{Durability, RecordingsStore};
 use super::timeline::{Event, Exit, Mark};
-use super::{IN_FLIGHT_BYTES, NewRecording, Piece, Position, Recording, RecordingError, Shared};
+use super::{IN_FLIGHT_BYTES, NewRecording, Piece, Position, Recording, RecordingError, SessionKey, Shared};
 use crate::clock::UnixMillis;
 
 /// Jobs of all sessions that may wait for the writer.
@@ -105,26 +108,51 @@ enum SyncRequest {
     Now(Arc<Shared>),
 }
 
+/// What a recorder works with.
+#[derive(Debug)]
+pub struct RecorderParts {
+    /// The folder of hot logs, which must exist.
+    pub hot: PathBuf,
+    /// Where recordings are kept for good.
+    pub store: RecordingsStore,
+    /// How long nothing may be stored before a session is ended.
+    pub patience: Duration,
+    /// Where it is told that a recording is stored whole.
+    pub sealed: mpsc::Sender<Sealed>,
+}
+
 /// Makes recordings. Cheap to clone; its threads end when the last clone and the last recording are gone.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    folder: Arc<PathBuf>,
+    hot: Arc<PathBuf>,
     jobs: mpsc::Sender<Job>,
+    sealing: SealQueue,
+    durability: Durability,
 }
 
 impl Recorder {
-    /// Starts the threads. Recordings are kept in `folder`, which must exist.
-    pub fn start(folder: PathBuf) -> io::Result<Self> {
+    /// Starts the threads, and the task that seals. To be called in a runtime.
+    pub fn start(parts: RecorderParts) -> io::Result<Self> {
+        let pace = Pace::of(parts.store.durability());
+        Self::start_paced(parts, pace)
+    }
+
+    pub(super) fn start_paced(parts: RecorderParts, pace: Pace) -> io::Result<Self> {
+        let durability = parts.store.durability();
         let (jobs, queue) = mpsc::channel(QUEUED_JOBS);
         let (sync, sync_queue) = std_mpsc::sync_channel(QUEUED_SYNCS);
+        let (sealing, seal_queue) = SealQueue::new();
+        let seal = sealing.clone();
         std::thread::Builder::new().name("recording-writer".into()).spawn(move || write_all(queue, &sync))?;
-        std::thread::Builder::new().name("recording-syncer".into()).spawn(move || sync_all(&sync_queue))?;
-        Ok(Self { folder: Arc::new(folder), jobs })
+        std::thread::Builder::new().name("recording-syncer".into()).spawn(move || sync_all(&sync_queue, &seal))?;
+        tokio::spawn(Worker::new(parts.store, pace, parts.patience, parts.sealed).run(seal_queue));
+        Ok(Self { hot: Arc::new(parts.hot), jobs, sealing, durability })
     }
 
     /// Begins a session's recording. Cancel safe in that nothing depends on what a cancelled one leaves behind.
     pub async fn create(&self, new: NewRecording) -> Result<Recording, RecordingError> {
-        self.open(new.session, move |folder| {
+        let key = SessionKey { organisation: new.organisation, session: new.session };
+        self.open(key, Phase::Live, move |folder| {
             let mut files = Files::create(folder)?;
             files.note(Event::Resize(new.size), new.at)?;
             Ok(files)
@@ -133,24 +161,66 @@ impl Recorder {
     }
 
     /// Continues a session's recording where it ends. Cancel safe.
-    pub async fn resume(&self, _organisation: OrganisationId, session: SessionId) -> Result<Recording, RecordingError> {
-        let recording = self.open(session, Files::resume).await?;
+    pub async fn resume(&self, organisation: OrganisationId, session: SessionId) -> Result<Recording, RecordingError> {
+        let recording = self.open(SessionKey { organisation, session }, Phase::Live, Files::resume).await?;
         recording.send(Job::Sync { recording: Arc::clone(&recording.shared) }).await?;
         Ok(recording)
     }
 
+    /// Seals what a killed relay left of sessions that are over: every hot log but those of sessions that `go_on`. To be
+    /// called once, before new sessions begin. Returns how many there are. Not cancel safe.
+    pub async fn seal_leftovers(&self, go_on: impl Fn(SessionId) -> bool) -> Result<usize, RecordingError> {
+        let hot = Arc::clone(&self.hot);
+        let found =
+            tokio::task::spawn_blocking(move || hot_logs(&hot)).await.map_err(|_| RecordingError::ShuttingDown)?;
+        let found = found.map_err(|source| RecordingError::Io { path: self.hot.to_path_buf(), source })?;
+        let mut leftovers = 0;
+        for key in found.into_iter().filter(|key| !go_on(key.session)) {
+            leftovers += 1;
+            match self.open(key, Phase::Over, Files::reopen).await {
+                Ok(recording) => recording.seal(),
+                Err(error) => error!(session.id = %key.session, %error, "what is left of a recording cannot be stored"),
+            }
+        }
+        Ok(leftovers)
+    }
+
     async fn open(
         &self,
-        session: SessionId,
+        key: SessionKey,
+        phase: Phase,
         open: impl FnOnce(&Path) -> io::Result<Files> + Send + 'static,
     ) -> Result<Recording, RecordingError> {
-        let folder = self.folder.join(session.to_string());
+        let folder = key.folder(&self.hot);
         let path = folder.clone();
         let opened =
             tokio::task::spawn_blocking(move || open(&path)).await.map_err(|_| RecordingError::ShuttingDown)?;
         let files = opened.map_err(|source| RecordingError::Io { path: folder.clone(), source })?;
-        Ok(Recording { shared: Arc::new(Shared::new(session, folder, files)), jobs: self.jobs.clone() })
+        let shared = Arc::new(Shared::new(key, folder, files, self.durability, phase));
+        Ok(Recording { shared, jobs: self.jobs.clone(), sealing: self.sealing.clone() })
     }
+}
+
+/// The hot logs in a folder. What is named otherwise is not ours.
+fn hot_logs(hot: &Path) -> io::Result<Vec<SessionKey>> {
+    let mut found = Vec::new();
+    for (organisation, folder) in folders::<OrganisationId>(hot)? {
+        let sessions = folders::<SessionId>(&folder)?;
+        found.extend(sessions.into_iter().map(|(session, _)| SessionKey { organisation, session }));
+    }
+    Ok(found)
+}
+
+fn folders<Id: FromStr>(parent: &Path) -> io::Result<Vec<(Id, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(parent)? {
+        let entry = entry?;
+        let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(id) = id.filter(|_| entry.path().is_dir()) {
+            found.push((id, entry.path()));
+        }
+    }
+    Ok(found)
 }
 
 fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncRequest>) {
@@ -200,7 +270,7 @@ impl Run {
 
 /// Writes output that arrived in several pieces, as one.
 fn write_output(recording: &Arc<Shared>, run: Run, sync: &std_mpsc::SyncSender<SyncRequest>) {
-    if recording.failure.borrow().is_some() {
+    if recording.room.is_closed() {
         return;
     }
     let room = run.pieces.iter().map(|piece| piece.len().min(IN_FLIGHT_BYTES)).sum();
@@ -224,7 +294,7 @@ fn write_output(recording: &Arc<Shared>, run: Run, sync: &std_mpsc::SyncSender<S
 }
 
 fn note(recording: &Arc<Shared>, event: Event, at: UnixMillis, sync: &std_mpsc::SyncSender<SyncRequest>) {
-    if recording.failure.borrow().is_some() {
+    if recording.room.is_closed() {
         return;
     }
     let result = recording.files().note(event, at);
@@ -239,7 +309,7 @@ fn write_mark(
     (source_end, at): (u64, UnixMillis),
     sync: &std_mpsc::SyncSender<SyncRequest>,
 ) {
-    if recording.failure.borrow().is_some() {
+    if recording.room.is_closed() {
         return;
     }
     let result = recording.files().mark(mark, source_end, at);
@@ -267,16 +337,16 @@ fn note_failure<T>(recording: &Shared, result: io::Result<T>) -> Option<T> {
     match result {
         Ok(done) => Some(done),
         Err(error) => {
-            error!(session.id = %recording.session, %error, "a recording cannot be written; its session will be ended");
+            error!(session.id = %recording.key.session, %error, "a recording cannot be written; its session will be ended");
             // Whoever waits for room learns that there will be none.
             recording.room.close();
-            recording.failure.send_replace(Some(error.to_string().into()));
+            recording.fail(&error.to_string());
             None
         }
     }
 }
 
-fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>) {
+fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>, sealing: &SealQueue) {
     let mut due: HashMap<SessionId, (Instant, Arc<Shared>)> = HashMap::new();
     loop {
         let next = due.values().map(|(at, _)| *at).min();
@@ -286,21 +356,21 @@ fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>) {
         };
         match request {
             Ok(SyncRequest::Soon(recording)) => {
-                due.entry(recording.session).or_insert_with(|| (Instant::now() + SYNC_AFTER, recording));
+                due.entry(recording.key.session).or_insert_with(|| (Instant::now() + SYNC_AFTER, recording));
             }
             Ok(SyncRequest::Now(recording)) => {
-                due.remove(&recording.session);
-                sync_one(&recording);
+                due.remove(&recording.key.session);
+                sync_one(&recording, sealing);
             }
             Err(std_mpsc::RecvTimeoutError::Timeout) => {
                 let now = Instant::now();
                 for (_, recording) in due.extract_if(|_, (at, _)| *at <= now).map(|(_, due)| due).collect::<Vec<_>>() {
-                    sync_one(&recording);
+                    sync_one(&recording, sealing);
                 }
             }
             Err(std_mpsc::RecvTimeoutError::Disconnected) => {
                 for (_, recording) in due.into_values() {
-                    sync_one(&recording);
+                    sync_one(&recording, sealing);
                 }
                 return;
             }
@@ -308,7 +378,7 @@ fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>) {
     }
 }
 
-fn sync_one(recording: &Shared) {
+fn sync_one(recording: &Arc<Shared>, sealing: &SealQueue) {
     // Before the end is read: what is written from here on asks anew.
     recording.sync.clear();
     let (end, duplicates) = {
@@ -318,6 +388,9 @@ fn sync_one(recording: &Shared) {
     let result = duplicates.and_then(|(output, timeline)| output.sync_data().and_then(|()| timeline.sync_data()));
     if note_failure(recording, result).is_some() {
         recording.synced.send_replace(end);
-        recording.durable.send_replace(end.position.source);
+        if recording.durability == Durability::Synced {
+            recording.durable.send_replace(end.position.source);
+        }
+        sealing.ask(recording);
     }
 }

@@ -122,6 +122,7 @@ impl Sessions {
                     self.reap_later(agent, &new);
                 }
                 self.store_failure(&new, EndCause::NotOpened, &refusal.to_string()).await;
+                recording.seal();
                 return Err(refusal.into());
             }
         };

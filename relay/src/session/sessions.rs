@@ -115,6 +115,11 @@ impl Sessions {
                 SessionState::Ended { .. } => {}
             }
         }
+        match self.shared.recorder.seal_leftovers(|session| self.get(session).is_some()).await {
+            Ok(0) => {}
+            Ok(count) => info!(count, "storing what an earlier life left of recordings"),
+            Err(error) => error!(%error, "what an earlier life left of recordings cannot be stored"),
+        }
         Ok(())
     }
 

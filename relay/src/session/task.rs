@@ -522,6 +522,7 @@ impl Owner {
         // What the agent said counts what was taken out; what people are told does not.
         let ended = Ended { output_length: end.recorded, ..ended };
         self.store_end(&ended).await;
+        self.recording.seal();
         info!(session.id = %self.session, cause = ended.cause.slug(), cleanup = ?ended.cleanup, "a session ended");
         self.tell_viewers(Status::Ended(ended.clone()));
         self.shared.remove(self.session);

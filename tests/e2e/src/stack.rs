@@ -153,9 +153,9 @@ impl Stack {
         self.folder.path().join("relay")
     }
 
-    /// Where the recordings are: a folder for each session.
-    pub fn recordings(&self) -> PathBuf {
-        self.relay_data().join("recordings")
+    /// Where live sessions are recorded.
+    pub fn hot_logs(&self) -> PathBuf {
+        self.relay_data().join("hot")
     }
 
     /// A folder of this test's own.

@@ -68,8 +68,9 @@ impl Witness {
         self.viewer.all_applied().await
     }
 
-    /// Ends counter and typing, and checks all of it: the shell, the numbers, the file, the recording in `recordings`.
-    pub async fn check(mut self, cluster: &Cluster, recordings: &Path) -> anyhow::Result<()> {
+    /// Ends counter and typing, and checks all of it: the shell, the numbers, the file, the recording in the
+    /// folder of hot logs.
+    pub async fn check(mut self, cluster: &Cluster, hot_logs: &Path) -> anyhow::Result<()> {
         self.counts_on(5).await?;
         self.viewer.type_text("\u{4}").await;
         self.viewer.wait_for("all-over").await?;
@@ -84,7 +85,7 @@ impl Witness {
         cluster.run(&self.target, &["rm", &self.file]).await?;
         let seen = self.viewer.seen();
         without_gap(&seen.output).context("on the screen")?;
-        let recorded = std::fs::read(recordings.join(&self.viewer.session).join("output"))?;
+        let recorded = recorded(hot_logs, &self.viewer.session)?;
         without_gap(&recorded).context("in the recording")?;
         let from = usize::try_from(seen.offset)?;
         // After a reload the screen begins with a snapshot, which is not output.
@@ -94,6 +95,17 @@ impl Witness {
         ensure!(numbers(&recorded).next() == Some(1), "the recording does not begin at the beginning");
         Ok(())
     }
+}
+
+/// What was recorded of a live session so far.
+pub fn recorded(hot_logs: &Path, session: &str) -> anyhow::Result<Vec<u8>> {
+    for organisation in std::fs::read_dir(hot_logs)? {
+        let output = organisation?.path().join(session).join("output");
+        if output.exists() {
+            return Ok(std::fs::read(output)?);
+        }
+    }
+    anyhow::bail!("{session} is not being recorded")
 }
 
 /// Every number that the counter printed.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use podlatch_e2e::cluster::target;
 use podlatch_e2e::stack::Stack;
 use podlatch_e2e::viewer::{Rendering, Viewer};
-use podlatch_e2e::witness::hex;
+use podlatch_e2e::witness::{hex, recorded};
 use podlatch_protocol::target::PodTarget;
 use rand::RngCore;
 use sha2::{Digest, Sha256};
@@ -64,7 +64,7 @@ async fn print_much(stack: &Stack, pod: &PodTarget) -> anyhow::Result<()> {
     println!("{OUTPUT_BYTES} bytes of output took {:?}", started.elapsed());
     let printed = &seen.output[from..from + OUTPUT_BYTES];
     assert!(digest.starts_with(&hex(&Sha256::digest(printed))), "the output did not arrive intact");
-    let recorded = std::fs::read(stack.recordings().join(&viewer.session).join("output"))?;
+    let recorded = recorded(&stack.hot_logs(), &viewer.session)?;
     assert!(recorded.starts_with(&seen.output), "what was seen is not what was recorded");
     stack.api.end(&viewer.session).await
 }

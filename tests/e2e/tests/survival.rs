@@ -68,8 +68,8 @@ async fn a_session_survives_cuts_of_its_socket_and_of_its_path_without_losing_a_
         path.counts_on(5).await?;
         path.all_applied().await?;
     }
-    path.check(&stack.cluster, &stack.recordings()).await?;
-    both.check(&stack.cluster, &stack.recordings()).await
+    path.check(&stack.cluster, &stack.hot_logs()).await?;
+    both.check(&stack.cluster, &stack.hot_logs()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +83,7 @@ async fn a_session_survives_new_addresses_of_its_agent_and_reloads_of_its_tab() 
         moving.counts_on(10).await?;
         moving.all_applied().await?;
     }
-    moving.check(&stack.cluster, &stack.recordings()).await?;
+    moving.check(&stack.cluster, &stack.hot_logs()).await?;
 
     let mut reloading = Witness::begin(&stack, &bb, "reloading").await?;
     for _ in 0..3 {
@@ -92,7 +92,7 @@ async fn a_session_survives_new_addresses_of_its_agent_and_reloads_of_its_tab() 
         reload(&mut reloading.viewer).await?;
         reloading.counts_on(10).await?;
     }
-    reloading.check(&stack.cluster, &stack.recordings()).await?;
+    reloading.check(&stack.cluster, &stack.hot_logs()).await?;
 
     let mut viewer = stack.open(&tools).await?;
     let shell = viewer.run("echo $$").await?;
@@ -135,5 +135,5 @@ async fn a_session_survives_twenty_kills_of_the_relay_without_losing_a_byte() ->
         witness.counts_on(5).await.map_err(|error| error.context(format!("after kill {kill}")))?;
     }
     witness.all_applied().await?;
-    witness.check(&stack.cluster, &stack.recordings()).await
+    witness.check(&stack.cluster, &stack.hot_logs()).await
 }

@@ -109,7 +109,7 @@ async fn agents_that_may_not_join_say_why_and_end() -> anyhow::Result<()> {
         println!("{name}: {}", agent.log().lines().last().unwrap_or_default());
         assert!(!agent.log().contains(token), "{name}: a token stands in the log");
     }
-    honest.check(&stack.cluster, &stack.recordings()).await
+    honest.check(&stack.cluster, &stack.hot_logs()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +176,7 @@ async fn viewers_that_may_not_attach_or_make_no_sense_are_told_and_nobody_else_i
     let ticket = api.ticket(session).await?;
     let mut viewer = Viewer::attach(api.clone(), OpenedSession { id: mine.id.clone(), ticket }).await?;
     assert_eq!(viewer.run("echo well").await?, "well");
-    honest.check(&stack.cluster, &stack.recordings()).await
+    honest.check(&stack.cluster, &stack.hot_logs()).await
 }
 
 /// Opens a terminal WebSocket and sends messages, as far as the relay takes them.
@@ -263,7 +263,7 @@ async fn a_rogue_agent_ends_its_own_sessions_and_no_others() -> anyhow::Result<(
         honest.type_lines(3).await?;
     }
     assert!(rogue.is_connected(), "its connection itself kept to the protocol");
-    honest.check(&stack.cluster, &stack.recordings()).await?;
+    honest.check(&stack.cluster, &stack.hot_logs()).await?;
     let live = stack.api.call(Method::GET, "/sessions?state=live", None).await?;
     assert_eq!(live["items"].as_array().map(Vec::len), Some(1), "{live}");
     Ok(())
