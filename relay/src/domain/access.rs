@@ -47,6 +47,16 @@ pub enum Action {
     AttachSession(SessionOwner),
     /// End a session for good.
     EndSession(SessionOwner),
+    /// See the audit log: all of it, or what concerns oneself ([`audit_scope`]).
+    ViewAudit {
+        /// Whose log.
+        organisation: OrganisationId,
+    },
+    /// Take a copy of the part of the audit log that one sees.
+    ExportAudit {
+        /// Whose log.
+        organisation: OrganisationId,
+    },
 }
 
 /// Whose a session is.
@@ -76,13 +86,31 @@ pub enum SessionScope {
     Own,
 }
 
+/// Which audit events a person may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditScope {
+    /// Everybody's in the organisation.
+    All,
+    /// What this person did, and what happened in their sessions.
+    Of(UserId),
+}
+
+/// Says which audit events a person may see.
+pub const fn audit_scope(actor: &Actor) -> AuditScope {
+    match session_scope(actor) {
+        SessionScope::All => AuditScope::All,
+        SessionScope::Own => AuditScope::Of(actor.user),
+    }
+}
+
 /// Decides.
 pub fn authorize(actor: &Actor, action: Action) -> Decision {
     if action.organisation() != actor.organisation {
         return Decision::Deny("This belongs to another organisation.");
     }
     match action {
-        Action::ViewCluster { .. } => Decision::Allow,
+        // How much of the log they see, the scope says.
+        Action::ViewCluster { .. } | Action::ViewAudit { .. } | Action::ExportAudit { .. } => Decision::Allow,
         Action::Exec { .. } => may_exec(actor.role),
         Action::ViewSession(owner) => match session_scope(actor) {
             SessionScope::All => Decision::Allow,
@@ -108,9 +136,25 @@ pub const fn session_scope(actor: &Actor) -> SessionScope {
 }
 
 impl Action {
+    /// The stable name, for the audit log.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::ViewCluster { .. } => "view_cluster",
+            Self::Exec { .. } => "exec",
+            Self::ViewSession(_) => "view_session",
+            Self::AttachSession(_) => "attach_session",
+            Self::EndSession(_) => "end_session",
+            Self::ViewAudit { .. } => "view_audit",
+            Self::ExportAudit { .. } => "export_audit",
+        }
+    }
+
     const fn organisation(self) -> OrganisationId {
         match self {
-            Self::ViewCluster { organisation } | Self::Exec { organisation } => organisation,
+            Self::ViewCluster { organisation }
+            | Self::Exec { organisation }
+            | Self::ViewAudit { organisation }
+            | Self::ExportAudit { organisation } => organisation,
             Self::ViewSession(owner) | Self::AttachSession(owner) | Self::EndSession(owner) => owner.organisation,
         }
     }
@@ -141,7 +185,7 @@ mod tests {
         Actor { user: ME, organisation: HERE, role, login_session }
     }
 
-    fn actions(organisation: OrganisationId, user: UserId) -> [Action; 5] {
+    fn actions(organisation: OrganisationId, user: UserId) -> [Action; 7] {
         let owner = SessionOwner { organisation, user };
         [
             Action::ViewCluster { organisation },
@@ -149,21 +193,27 @@ mod tests {
             Action::ViewSession(owner),
             Action::AttachSession(owner),
             Action::EndSession(owner),
+            Action::ViewAudit { organisation },
+            Action::ExportAudit { organisation },
         ]
     }
 
-    fn allowed(role: Role, organisation: OrganisationId, user: UserId) -> [bool; 5] {
+    fn allowed(role: Role, organisation: OrganisationId, user: UserId) -> [bool; 7] {
         actions(organisation, user).map(|action| authorize(&actor(role), action) == Decision::Allow)
     }
 
     #[test]
     fn every_role_may_do_exactly_what_the_table_says() {
-        // view cluster, exec, view session, attach, end
+        // view cluster, exec, view session, attach, end, view audit, export audit
         for (role, mine, theirs) in [
-            (Role::Owner, [true, true, true, true, true], [true, true, true, false, true]),
-            (Role::Admin, [true, true, true, true, true], [true, true, true, false, true]),
-            (Role::Auditor, [true, false, true, false, true], [true, false, true, false, false]),
-            (Role::Member, [true, true, true, true, true], [true, true, false, false, false]),
+            (Role::Owner, [true, true, true, true, true, true, true], [true, true, true, false, true, true, true]),
+            (Role::Admin, [true, true, true, true, true, true, true], [true, true, true, false, true, true, true]),
+            (
+                Role::Auditor,
+                [true, false, true, false, true, true, true],
+                [true, false, true, false, false, true, true],
+            ),
+            (Role::Member, [true, true, true, true, true, true, true], [true, true, false, false, false, true, true]),
         ] {
             assert_eq!(allowed(role, HERE, ME), mine, "{role:?}, own");
             assert_eq!(allowed(role, HERE, ANOTHER), theirs, "{role:?}, another's");
@@ -173,7 +223,7 @@ mod tests {
     #[test]
     fn nobody_may_do_anything_in_another_organisation() {
         for role in Role::ALL {
-            assert_eq!(allowed(role, ELSEWHERE, ME), [false; 5], "{role:?}");
+            assert_eq!(allowed(role, ELSEWHERE, ME), [false; 7], "{role:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod audit;
 pub mod cluster;
 pub mod name;
 pub mod organisation;

@@ -8,6 +8,7 @@ use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::clock::UnixMillis;
 use crate::domain::access::{Action, Actor, Decision, authorize};
+use crate::domain::audit::{self, NewEvent, Origin, Outcome, Place};
 use crate::domain::organisation::{ClientInfo, LoginSession};
 
 /// A signed-in caller, and the moment of the call.
@@ -24,12 +25,36 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    /// Goes on only if the caller may.
-    pub fn require(&self, action: Action) -> Result<(), Problem> {
+    /// Goes on only if the caller may; a refusal is audited, at this place, before the caller learns of it. Cancel safe.
+    pub async fn require(&self, app: &App, action: Action, place: Place) -> Result<(), Problem> {
         match authorize(&self.actor, action) {
             Decision::Allow => Ok(()),
-            Decision::Deny(why) => Err(Problem::new(ProblemKind::Forbidden, why)),
+            Decision::Deny(why) => {
+                let event = self.event(audit::Action::AccessRefused).at(place).outcome(Outcome::Refused);
+                let event = event.detail("asked", action.slug()).detail("reason", why);
+                app.store.append_audit(&event).await?;
+                Err(Problem::new(ProblemKind::Forbidden, why))
+            }
         }
+    }
+
+    /// The same for something whose very existence is nobody else's business: a refusal looks like "not found". Cancel safe.
+    pub async fn require_visible(&self, app: &App, action: Action, place: Place, what: &str) -> Result<(), Problem> {
+        let refused = |problem: Problem| match problem.kind() {
+            ProblemKind::Forbidden => Problem::not_found(what),
+            _ => problem,
+        };
+        self.require(app, action, place).await.map_err(refused)
+    }
+
+    /// The caller, as the audit log names them.
+    pub fn origin(&self) -> Origin {
+        Origin::user(self.actor.user, self.client.clone())
+    }
+
+    /// Begins an audit event of the caller, at the time of the call.
+    pub fn event(&self, action: audit::Action) -> NewEvent {
+        NewEvent::new(action, self.actor.organisation, self.origin(), self.now)
     }
 }
 

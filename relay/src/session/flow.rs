@@ -14,7 +14,7 @@ pub(crate) const VIEWER_WINDOW_BYTES: u64 = 256 * 1024;
 const UNWATCHED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Smallest step of credit that is worth a message.
-const STEP_BYTES: u64 = VIEWER_WINDOW_BYTES / 4;
+pub(super) const STEP_BYTES: u64 = VIEWER_WINDOW_BYTES / 4;
 
 /// Credit without end, for a session that is being closed: what is left is recorded, and it cannot be much.
 pub(super) const UNLIMITED: u64 = 1 << 59;
@@ -65,14 +65,15 @@ impl Flow {
         self.granted
     }
 
-    /// A higher limit, where there is one that is worth a message; `end` is where the output ends.
-    pub(super) fn grant(&mut self, end: u64) -> Option<u64> {
-        let limit = self.limit(end);
-        if limit < self.granted.saturating_add(STEP_BYTES) {
-            return None;
-        }
-        self.granted = limit;
-        Some(limit)
+    /// By how much the limit could grow, where that is worth a message; `end` is where the output ends.
+    pub(super) fn growth(&self, end: u64) -> Option<u64> {
+        self.limit(end).checked_sub(self.granted).filter(|growth| *growth >= STEP_BYTES)
+    }
+
+    /// Raises the limit by so much, and says what it is now.
+    pub(super) fn grow(&mut self, growth: u64) -> u64 {
+        self.granted += growth;
+        self.granted
     }
 
     /// What was sent cannot be taken back, so a session that nobody looks at gets credit in small pieces: when somebody comes
@@ -92,6 +93,10 @@ mod tests {
     const A: ViewerId = ViewerId(1);
     const B: ViewerId = ViewerId(2);
 
+    fn grant(flow: &mut Flow, end: u64) -> Option<u64> {
+        flow.growth(end).map(|growth| flow.grow(growth))
+    }
+
     #[test]
     fn the_fastest_viewer_sets_the_pace() {
         let mut flow = Flow::at(0);
@@ -99,7 +104,7 @@ mod tests {
         flow.join(B, 0);
         assert_eq!(flow.grant_anew(0), VIEWER_WINDOW_BYTES);
         flow.handle_rendered(A, STEP_BYTES, u64::MAX);
-        assert_eq!(flow.grant(0), Some(STEP_BYTES + VIEWER_WINDOW_BYTES));
+        assert_eq!(grant(&mut flow, 0), Some(STEP_BYTES + VIEWER_WINDOW_BYTES));
         assert_eq!(flow.rendered_by_all(), Some(0));
     }
 
@@ -109,9 +114,9 @@ mod tests {
         flow.join(A, 0);
         flow.grant_anew(0);
         flow.handle_rendered(A, STEP_BYTES - 1, u64::MAX);
-        assert_eq!(flow.grant(0), None);
+        assert_eq!(grant(&mut flow, 0), None);
         flow.handle_rendered(A, STEP_BYTES, u64::MAX);
-        assert!(flow.grant(0).is_some());
+        assert!(grant(&mut flow, 0).is_some());
     }
 
     #[test]
@@ -130,10 +135,10 @@ mod tests {
         flow.grant_anew(0);
         flow.handle_rendered(A, 1_000, 1_000);
         flow.leave(A);
-        assert_eq!(flow.grant(1_000), None, "a window is granted already");
+        assert_eq!(grant(&mut flow, 1_000), None, "a window is granted already");
         let later = 1_000 + VIEWER_WINDOW_BYTES;
-        assert_eq!(flow.grant(later), Some(later + VIEWER_WINDOW_BYTES));
-        assert_eq!(flow.grant(1 << 40), Some(1_000 + UNWATCHED_BYTES));
-        assert_eq!(flow.grant(1 << 41), None);
+        assert_eq!(grant(&mut flow, later), Some(later + VIEWER_WINDOW_BYTES));
+        assert_eq!(grant(&mut flow, 1 << 40), Some(1_000 + UNWATCHED_BYTES));
+        assert_eq!(grant(&mut flow, 1 << 41), None);
     }
 }

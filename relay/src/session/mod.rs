@@ -8,6 +8,7 @@ mod flow;
 mod inputs;
 mod link;
 mod open;
+mod pace;
 mod sessions;
 mod task;
 

@@ -106,7 +106,7 @@ impl Sessions {
                 return Err(refusal.into());
             }
         };
-        shared.store.session_opened(new.organisation, new.id, &opened).await?;
+        shared.store.session_opened(new.organisation, new.id, &opened, shared.clock.now()).await?;
         let id = new.id;
         let stored = shared.store.get_session(new.organisation, id).await?.ok_or(StoreError::Missing("the session"))?;
         // Its state was just stored; a second process could only have ended it.

@@ -9,9 +9,11 @@ use podlatch_protocol::id::{AgentId, SessionId};
 use podlatch_protocol::request::{AfterExit, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+use super::pace::Typists;
 use super::task::{Begin, Owner, StartFrom};
 use super::{AgentNews, Command, SessionHandle, Status, link};
 use crate::clock::Clock;
@@ -49,6 +51,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) tracker: TaskTracker,
     live: Mutex<HashMap<SessionId, Live>>,
+    typists: Mutex<Typists>,
 }
 
 struct Live {
@@ -57,6 +60,16 @@ struct Live {
 }
 
 impl Shared {
+    /// Somebody typed in this session.
+    pub(super) fn note_typing(&self, session: SessionId, now: Instant) {
+        self.typists.lock().unwrap_or_else(PoisonError::into_inner).note(session, now);
+    }
+
+    /// Whether another session than this one is being typed in.
+    pub(super) fn beside_others(&self, session: SessionId, now: Instant) -> bool {
+        self.typists.lock().unwrap_or_else(PoisonError::into_inner).beside(session, now)
+    }
+
     pub(super) fn remove(&self, session: SessionId) {
         self.table().remove(&session);
     }
@@ -83,8 +96,8 @@ impl Sessions {
         settings: Settings,
         tracker: TaskTracker,
     ) -> Self {
-        let live = Mutex::default();
-        Self { shared: Arc::new(Shared { store, recorder, agents, clock, entropy, settings, tracker, live }) }
+        let (live, typists) = (Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { store, recorder, agents, clock, entropy, settings, tracker, live, typists }) }
     }
 
     /// Takes up the sessions that an earlier life of the relay left: their agents still hold them. To be called before

@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::flow::{Flow, UNLIMITED};
+use super::flow::{Flow, STEP_BYTES, UNLIMITED};
 use super::inputs::Inputs;
 use super::link::{self, Fault, HalfOpen, Link, News};
+use super::pace::Pace;
 use super::sessions::Shared;
 use super::{AgentNews, Command, Joined, Status};
 use crate::domain::session::SessionEnd;
@@ -111,6 +112,9 @@ pub(super) struct Owner {
     agent: Option<AgentHandle>,
     instance: Option<AgentInstanceId>,
     flow: Flow,
+    pace: Pace,
+    /// When there may be more credit, where the pace holds it back.
+    grant_at: Option<Instant>,
     inputs: Inputs,
     viewed: bool,
     size: SizePacer,
@@ -151,6 +155,8 @@ impl Owner {
             instance: agent.as_ref().map(AgentHandle::instance),
             agent,
             flow,
+            pace: Pace::new(now),
+            grant_at: None,
             inputs: Inputs::default(),
             viewed,
             size: SizePacer::default(),
@@ -232,6 +238,7 @@ impl Owner {
                 if let (Path::Linked(_), Life::Live) = (&self.path, &self.life)
                     && let Some(input) = self.inputs.accept(writer, offset, bytes)
                 {
+                    self.shared.note_typing(self.session, Instant::now());
                     self.tell(&ToAgent::Input(input));
                 }
             }
@@ -416,16 +423,25 @@ impl Owner {
             Path::Waiting { since, again } => Some(again.unwrap_or(since + self.shared.settings.grace)),
             Path::Linked(_) | Path::Attaching(_) => None,
         };
-        closing.into_iter().chain(waiting).chain(self.size.deadline()).min()
+        closing.into_iter().chain(waiting).chain(self.size.deadline()).chain(self.grant_at).min()
     }
 
     fn grant(&mut self) {
+        self.grant_at = None;
         let end = *self.written.borrow_and_update();
-        if let (Path::Linked(_), Life::Live) = (&self.path, &self.life)
-            && let Some(limit) = self.flow.grant(end)
-        {
-            self.tell(&ToAgent::Credit(limit));
+        let (Path::Linked(_), Life::Live, Some(growth)) = (&self.path, &self.life, self.flow.growth(end)) else {
+            return;
+        };
+        let now = Instant::now();
+        let allowance = self.pace.allowance(now);
+        let growth = if self.shared.beside_others(self.session, now) { growth.min(allowance) } else { growth };
+        if growth < STEP_BYTES {
+            self.grant_at = Some(self.pace.allows_at(STEP_BYTES));
+            return;
         }
+        self.pace.spend(growth);
+        let limit = self.flow.grow(growth);
+        self.tell(&ToAgent::Credit(limit));
     }
 
     /// Puts a message on the way to the agent, if there is one; nothing that is told this way is lost on a reconnect.

@@ -7,6 +7,7 @@
 //! nothing did. Each says "cancel safe" in this sense.
 
 mod agents;
+mod audit;
 mod clusters;
 mod engine;
 mod error;
@@ -21,14 +22,17 @@ mod sign_in_links;
 mod tickets;
 mod url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use tokio::sync::watch;
 
 pub use self::agents::{AgentSeen, RenewAgent};
+pub use self::audit::{AuditFilter, AuditPage, AuditRun, UserFilter};
 pub use self::clusters::NewCluster;
 use self::engine::Engine;
 pub use self::error::StoreError;
@@ -57,6 +61,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Store {
     pools: Pools,
+    audit_signal: Arc<watch::Sender<()>>,
 }
 
 #[derive(Debug, Clone)]
@@ -102,7 +107,7 @@ impl Store {
                     .await?,
             ),
         };
-        Ok(Self { pools })
+        Ok(Self { pools, audit_signal: Arc::new(watch::Sender::new(())) })
     }
 
     /// Brings the schema up to this version. Several processes may do so at once. Cancel safe.
@@ -117,7 +122,9 @@ impl Store {
             }
             Pools::Postgres(pool) => MIGRATOR.run(pool).await?,
         }
-        Ok(())
+        let mut tx = self.begin().await?;
+        audit::refuse_changes(&mut tx).await?;
+        tx.commit().await
     }
 
     /// Whether the database answers and has this version's schema. Cancel safe.

@@ -3,6 +3,7 @@
 //! * [`client`]: connections to the API server that suit a terminal.
 //! * [`exec`]: the driver. One WebSocket to the API server, read and written by independent halves.
 //! * [`prelude`]: what runs in the container before the shell, so that its processes can be found again.
+//! * `marks`: what makes a shell say in its output which commands it runs.
 //! * [`reap`]: finds and kills what a session left in its container.
 //! * [`holder`]: owns one exec; numbers its bytes, keeps what is not durable yet, applies input exactly once.
 //! * [`pod`]: what has to be known of a pod before anything is started in it.
@@ -12,6 +13,7 @@
 pub mod client;
 pub mod exec;
 pub mod holder;
+mod marks;
 pub mod pod;
 pub mod prelude;
 pub mod reap;

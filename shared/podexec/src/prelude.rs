@@ -6,7 +6,9 @@
 
 use bytes::{Bytes, BytesMut};
 use podlatch_protocol::id::SessionId;
-use podlatch_protocol::request::Program;
+use podlatch_protocol::request::{MarkNonce, Program};
+
+use crate::marks;
 
 /// The environment variable by which a session's processes are found.
 pub const MARKER_VARIABLE: &str = "PODLATCH_SESSION";
@@ -24,11 +26,13 @@ if command -v $s >/dev/null 2>&1; then set -- $s; break; fi; done; fi
 if command -v "$1" >/dev/null 2>&1; then p=$$; else p=none; fi
 printf '\033]7717;podlatch;%s;%s\007' "$PODLATCH_SESSION" "$p"
 [ $p = none ] && exit 127
-exec "$@""#;
+"#;
 
-/// The command that runs `program` behind the prelude.
-pub fn command(session: SessionId, program: &Program) -> Vec<String> {
-    let mut words: Vec<String> = vec!["sh".into(), "-c".into(), SCRIPT.into(), "podlatch".into(), session.to_string()];
+/// The command that runs `program` behind the prelude; with a nonce, a shell that can do it marks its commands.
+pub fn command(session: SessionId, program: &Program, nonce: Option<MarkNonce>) -> Vec<String> {
+    let marks = nonce.map(|nonce| marks::script(program, nonce)).unwrap_or_default();
+    let script = format!("{SCRIPT}{marks}exec \"$@\"");
+    let mut words: Vec<String> = vec!["sh".into(), "-c".into(), script, "podlatch".into(), session.to_string()];
     if let Program::Command(command) = program {
         words.extend(command.iter().cloned());
     }
@@ -163,8 +167,11 @@ mod tests {
 
     #[test]
     fn the_script_runs_in_a_posix_shell_and_reports_its_own_process() {
-        let words =
-            command(session(), &Program::Command(vec!["sh".into(), "-c".into(), "echo $$ $PODLATCH_SESSION".into()]));
+        let words = command(
+            session(),
+            &Program::Command(vec!["sh".into(), "-c".into(), "echo $$ $PODLATCH_SESSION".into()]),
+            None,
+        );
         let output = std::process::Command::new(&words[0]).args(&words[1..]).output().expect("sh runs");
         let Filtered::Done(Report::Started(process), rest) = Filter::new(session()).push(&output.stdout) else {
             panic!("no report in {output:?}");
@@ -174,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_script_reports_a_program_that_is_not_there() {
-        let words = command(session(), &Program::Command(vec!["no-such-program-here".into()]));
+        let words = command(session(), &Program::Command(vec!["no-such-program-here".into()]), None);
         let output = std::process::Command::new(&words[0]).args(&words[1..]).output().expect("sh runs");
         assert_eq!(Filter::new(session()).push(&output.stdout), Filtered::Done(Report::NoSuchProgram, Bytes::new()));
         assert_eq!(output.status.code(), Some(127));

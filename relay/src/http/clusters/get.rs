@@ -7,6 +7,7 @@ use podlatch_protocol::id::ClusterId;
 use super::ClusterBody;
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument};
@@ -32,7 +33,8 @@ pub async fn get(
     let found = app.store.get_cluster(context.actor.organisation, id).await?;
     let overview =
         found.filter(|found| found.cluster.revoked_at.is_none()).ok_or_else(|| Problem::not_found("cluster"))?;
-    context.require(Action::ViewCluster { organisation: overview.cluster.organisation })?;
+    let action = Action::ViewCluster { organisation: overview.cluster.organisation };
+    context.require(&app, action, Place::Cluster(overview.cluster.id)).await?;
     Ok(Json(ClusterBody::new(overview, &app.agents)))
 }
 

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::ClusterBody;
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::{PageQuery, QueryOf};
 use crate::http::problem::{Problem, ProblemDocument};
@@ -38,7 +39,7 @@ pub async fn get(
     QueryOf(query): QueryOf<PageQuery>,
 ) -> Result<Json<ClusterPage>, Problem> {
     let organisation = context.actor.organisation;
-    context.require(Action::ViewCluster { organisation })?;
+    context.require(&app, Action::ViewCluster { organisation }, Place::Organisation).await?;
     let page = app.store.list_clusters(organisation, query.request()?).await?;
     Ok(Json(ClusterPage {
         items: page.items.into_iter().map(|overview| ClusterBody::new(overview, &app.agents)).collect(),

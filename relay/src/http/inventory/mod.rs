@@ -18,6 +18,7 @@ use super::context::CallContext;
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::audit::Place;
 
 /// How often a comment shows that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -32,7 +33,8 @@ async fn open(
     let found = app.store.get_cluster(context.actor.organisation, cluster).await?;
     let overview =
         found.filter(|found| found.cluster.revoked_at.is_none()).ok_or_else(|| Problem::not_found("cluster"))?;
-    context.require(Action::ViewCluster { organisation: overview.cluster.organisation })?;
+    let action = Action::ViewCluster { organisation: overview.cluster.organisation };
+    context.require(&app, action, Place::Cluster(cluster)).await?;
     let offline = || Problem::from(&Refusal::new(RefusalCode::AgentOffline, ""));
     let agent = app.agents.pick(cluster).ok_or_else(offline)?;
     let watch = Watch::begin(app, context.actor, agent, scope).await?;

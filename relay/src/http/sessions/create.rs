@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::{SessionBody, issue_ticket};
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::audit::Place;
 use crate::domain::session::Session;
 use crate::http::context::CallContext;
 use crate::http::extract::JsonBody;
@@ -67,7 +68,7 @@ pub async fn post(
     JsonBody(body): JsonBody<NewSessionBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let organisation = context.actor.organisation;
-    context.require(Action::Exec { organisation })?;
+    context.require(&app, Action::Exec { organisation }, Place::Organisation).await?;
     let cluster: ClusterId = body.cluster.parse().map_err(|_| Problem::not_found("cluster"))?;
     let overview = app.store.get_cluster(organisation, cluster).await?;
     let cluster = overview.ok_or_else(|| Problem::not_found("cluster"))?.cluster;

@@ -8,6 +8,7 @@ use podlatch_protocol::id::SessionId;
 use super::find;
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument};
@@ -30,8 +31,8 @@ pub async fn delete(
     IdPath(id): IdPath<SessionId>,
 ) -> Result<StatusCode, Problem> {
     let (session, owner) = find(&app, &context, id).await?;
-    context.require(Action::ViewSession(owner)).map_err(|_| Problem::not_found("session"))?;
-    context.require(Action::EndSession(owner))?;
+    context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
+    context.require(&app, Action::EndSession(owner), Place::Session(id)).await?;
     let own = session.request.user == context.actor.user;
     if let Some(live) = app.sessions.get(id) {
         live.end(if own { EndCause::ClosedByUser } else { EndCause::ClosedByOther }).await;

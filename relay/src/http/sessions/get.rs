@@ -7,6 +7,7 @@ use podlatch_protocol::id::SessionId;
 use super::{SessionBody, find};
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument};
@@ -30,6 +31,6 @@ pub async fn get(
 ) -> Result<Json<SessionBody>, Problem> {
     let (session, owner) = find(&app, &context, id).await?;
     // Another member's session looks like none.
-    context.require(Action::ViewSession(owner)).map_err(|_| Problem::not_found("session"))?;
+    context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
     Ok(Json(SessionBody::from(session)))
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::{TICKET_LIFETIME, find, issue_ticket};
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::audit::Place;
 use crate::domain::session::SessionState;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
@@ -43,8 +44,8 @@ pub async fn post(
     IdPath(id): IdPath<SessionId>,
 ) -> Result<impl IntoResponse, Problem> {
     let (session, owner) = find(&app, &context, id).await?;
-    context.require(Action::ViewSession(owner)).map_err(|_| Problem::not_found("session"))?;
-    context.require(Action::AttachSession(owner))?;
+    context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
+    context.require(&app, Action::AttachSession(owner), Place::Session(id)).await?;
     if let SessionState::Ended { end, .. } = &session.state {
         let detail = format!("{} {}", SocketClose::Gone.sentence(), end.ended.cause.sentence());
         return Err(Problem::new(ProblemKind::SessionEnded, detail));

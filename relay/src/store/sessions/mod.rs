@@ -1,5 +1,6 @@
 //! Sessions. They only move forward: opening, live, ended; the first end is the one that stays.
 
+mod events;
 mod row;
 
 use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId, SessionId, UserId};
@@ -7,8 +8,10 @@ use podlatch_protocol::session::Opened;
 use podlatch_protocol::target::ContainerName;
 
 use self::row::{EndColumns, SessionRow, session_sql};
+use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::{Page, PageRequest, Store, StoreError};
+use crate::clock::UnixMillis;
 use crate::domain::session::{NewSession, Session, SessionEnd};
 
 /// Which sessions to list.
@@ -51,8 +54,9 @@ impl Store {
     /// or it is revoked. Cancel safe.
     pub async fn insert_session(&self, new: &NewSession) -> Result<(), StoreError> {
         let program = serde_json::to_string(&new.program).map_err(|_| StoreError::Corrupt("sessions.program"))?;
+        let mut tx = self.begin().await?;
         let stored = execute!(
-            self.writer(),
+            tx.on(),
             "INSERT INTO sessions (id, organisation_id, cluster_id, agent_id, user_id, login_session_id, namespace, pod,
                  asked_container, program, state, client_ip, user_agent, started_at)
              SELECT $1, organisation_id, id, $4, $5, $6, $7, $8, $9, $10, 'opening', $11, $12, $13 FROM clusters
@@ -71,7 +75,11 @@ impl Store {
             new.client.user_agent.as_str(),
             new.started_at.get(),
         )?;
-        if stored == 1 { Ok(()) } else { Err(StoreError::Missing("the cluster")) }
+        if stored != 1 {
+            return Err(StoreError::Missing("the cluster"));
+        }
+        append(&mut tx, &events::asked(new)).await?;
+        self.commit_audited(tx).await
     }
 
     /// Notes that the process of an opening session runs; false if the session is not opening (any more). Cancel safe.
@@ -80,9 +88,11 @@ impl Store {
         organisation: OrganisationId,
         id: SessionId,
         opened: &Opened,
+        now: UnixMillis,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
         let changed = execute!(
-            self.writer(),
+            tx.on(),
             "UPDATE sessions SET state = 'live', container = $3, pod_uid = $4, process = $5
              WHERE organisation_id = $1 AND id = $2 AND state = 'opening'",
             organisation.as_uuid(),
@@ -91,7 +101,12 @@ impl Store {
             opened.pod_uid.as_str(),
             opened.process.map(i64::from),
         )?;
-        Ok(changed == 1)
+        if changed != 1 {
+            return Ok(false);
+        }
+        append(&mut tx, &events::started((organisation, id), opened, now)).await?;
+        self.commit_audited(tx).await?;
+        Ok(true)
     }
 
     /// Notes a session's end; false if it had ended before, and then nothing changes. Cancel safe.
@@ -102,22 +117,31 @@ impl Store {
         end: &SessionEnd,
     ) -> Result<bool, StoreError> {
         let columns = EndColumns::of(&end.ended);
-        let changed = execute!(
-            self.writer(),
+        let mut tx = self.begin().await?;
+        let changed = fetch_optional!(
+            tx.on(),
+            (Option<String>,),
             "UPDATE sessions SET state = 'ended', ended_at = $3, end_cause = $4, outcome = $5, exit_code = $6,
                  failure = $7, cleanup = $8, output_length = $9
-             WHERE organisation_id = $1 AND id = $2 AND state <> 'ended'",
+             WHERE organisation_id = $1 AND id = $2 AND state <> 'ended' RETURNING container",
             organisation.as_uuid(),
             id.as_uuid(),
             end.at.get(),
-            columns.cause,
+            columns.cause.as_str(),
             columns.outcome,
             columns.exit_code,
             columns.failure,
             columns.cleanup,
             columns.output_length,
         )?;
-        Ok(changed == 1)
+        let Some((container,)) = changed else {
+            return Ok(false);
+        };
+        // The container is known from the moment that the process runs.
+        let ran = if container.is_some() { events::Ran::Yes } else { events::Ran::No };
+        append(&mut tx, &events::ended((organisation, id), end, &columns, ran)).await?;
+        self.commit_audited(tx).await?;
+        Ok(true)
     }
 
     /// A session of the organisation. Cancel safe.

@@ -16,6 +16,8 @@ use podlatch_relay::entropy::Entropy;
 use podlatch_relay::store::{
     DatabaseUrl, NewCluster, NewJoinToken, NewLoginSession, NewOrganisation, NewSignInLink, Store,
 };
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
 use crate::postgres::new_database_url;
@@ -33,6 +35,7 @@ pub(crate) const EXPIRY: UnixMillis = UnixMillis::new(START.get() + 3_600_000);
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) entropy: Entropy,
+    url: DatabaseUrl,
     _folder: TempDir,
 }
 
@@ -49,7 +52,18 @@ impl Fixture {
     async fn open(url: &DatabaseUrl, folder: TempDir) -> Self {
         let store = Store::open(url).await.expect("opens");
         store.migrate().await.expect("migrates");
-        Self { store, entropy: Entropy::system(), _folder: folder }
+        Self { store, entropy: Entropy::system(), url: url.clone(), _folder: folder }
+    }
+
+    /// Runs a statement past the store, as somebody with access to the database could.
+    pub(crate) async fn execute(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path);
+                sqlx::raw_sql(sql).execute(&mut options.connect().await?).await.map(drop)
+            }
+            DatabaseUrl::Postgres(options) => sqlx::raw_sql(sql).execute(&mut options.connect().await?).await.map(drop),
+        }
     }
 
     pub(crate) fn token(&self, kind: TokenKind) -> TokenHash {

@@ -1,6 +1,7 @@
 //! The store's promises, each on both engines.
 
 mod agents;
+mod audit;
 mod clusters;
 mod fixture;
 mod join_tokens;

@@ -27,14 +27,17 @@ async fn a_session_moves_from_opening_through_live_to_ended(at: Fixture) {
     assert_eq!((&session.request, &session.state), (&new, &SessionState::Opening));
     assert_eq!((session.cluster_name.as_str(), session.user_email.as_str()), ("berlin", "ada@example.org"));
 
-    assert!(at.store.session_opened(actor.organisation, new.id, &opened()).await.expect("answers"));
+    assert!(at.store.session_opened(actor.organisation, new.id, &opened(), SOON).await.expect("answers"));
     assert_eq!(get().await.state, SessionState::Live(opened()));
-    assert!(!at.store.session_opened(actor.organisation, new.id, &opened()).await.expect("answers"), "only once");
+    assert!(!at.store.session_opened(actor.organisation, new.id, &opened(), SOON).await.expect("answers"), "only once");
 
     assert!(at.store.session_ended(actor.organisation, new.id, &end(EndCause::Exited)).await.expect("answers"));
     let ended = SessionState::Ended { opened: Some(opened()), end: end(EndCause::Exited) };
     assert_eq!(get().await.state, ended);
-    assert!(!at.store.session_opened(actor.organisation, new.id, &opened()).await.expect("answers"), "it is over");
+    assert!(
+        !at.store.session_opened(actor.organisation, new.id, &opened(), SOON).await.expect("answers"),
+        "it is over"
+    );
     assert_eq!(get().await.state, ended);
 }
 
@@ -102,7 +105,7 @@ async fn a_session_is_found_in_its_own_organisation_only(at: Fixture) {
     let elsewhere = at.owner("bob@example.org").await.organisation.id;
     let new = at.session(&actor, &agent).await;
     assert!(at.store.get_session(elsewhere, new.id).await.expect("answers").is_none());
-    assert!(!at.store.session_opened(elsewhere, new.id, &opened()).await.expect("answers"));
+    assert!(!at.store.session_opened(elsewhere, new.id, &opened(), SOON).await.expect("answers"));
     assert!(!at.store.session_ended(elsewhere, new.id, &end(EndCause::Exited)).await.expect("answers"));
     let mut foreign = at.new_session(&actor, &agent);
     foreign.organisation = elsewhere;
@@ -119,7 +122,7 @@ async fn what_is_not_over_is_found_again_after_a_restart(at: Fixture) {
     let live = at.session(&actor, &agent).await;
     let over = at.session(&actor, &agent).await;
     let others = at.session(&actor, &other).await;
-    at.store.session_opened(actor.organisation, live.id, &opened()).await.expect("answers");
+    at.store.session_opened(actor.organisation, live.id, &opened(), SOON).await.expect("answers");
     at.store.session_ended(actor.organisation, over.id, &end(EndCause::Exited)).await.expect("answers");
 
     let of_agent =

@@ -160,7 +160,8 @@ impl Start<'_> {
     }
 
     async fn behind_prelude(&self) -> Result<Process, Refusal> {
-        let (mut reader, writer) = self.exec(prelude::command(self.request.session, &self.request.program)).await?;
+        let Open { session, program, marks, .. } = self.request;
+        let (mut reader, writer) = self.exec(prelude::command(*session, program, *marks)).await?;
         let mut filter = Filter::new(self.request.session);
         loop {
             match reader.next().await {

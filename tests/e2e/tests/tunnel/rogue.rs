@@ -297,7 +297,10 @@ async fn an_agent_refuses_streams_that_make_no_sense_and_goes_on() {
         credit: 0,
         grace: Duration::from_secs(1),
         after_exit: podlatch_protocol::request::AfterExit::Leave,
-        lease: podlatch_protocol::request::Lease { valid_for: Duration::from_secs(1), expires_in: Duration::from_secs(1) },
+        lease: podlatch_protocol::request::Lease {
+            valid_for: Duration::from_secs(1),
+            expires_in: Duration::from_secs(1),
+        },
         marks: None,
     };
     let error = handle.request(&podlatch_protocol::request::Request::Open(open)).await.expect_err("is too large");

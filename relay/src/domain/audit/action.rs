@@ -1,0 +1,173 @@
+//! What is audited: the acts, their outcomes, and who acts.
+
+use podlatch_protocol::id::{AgentId, UserId};
+use uuid::Uuid;
+
+/// Makes an enum with a stable name for each variant.
+macro_rules! slugs {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $slug:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable name, for storage and APIs.
+            pub const fn slug(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $slug,)+
+                }
+            }
+
+            /// The one with this stable name.
+            pub fn from_slug(slug: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.slug() == slug)
+            }
+        }
+    };
+}
+
+slugs!(
+    /// What was done. The slug is stable: it is stored, exported and filtered by.
+    Action {
+        /// A viewer was attached to a session's terminal.
+        Connect = "connect",
+        /// A viewer left a session's terminal.
+        Disconnect = "disconnect",
+        /// A command was entered in a session.
+        CommandExecuted = "command_executed",
+        /// A session's terminal got another size.
+        Resize = "resize",
+        /// A session was asked for; nothing has been started yet.
+        SessionOpen = "session_open",
+        /// A session's process runs.
+        SessionStarted = "session_started",
+        /// A session was asked for and did not come to be.
+        SessionRefused = "session_refused",
+        /// A session became idle.
+        SessionIdle = "session_idle",
+        /// A person asked that a session be ended.
+        SessionEndRequested = "session_end_requested",
+        /// A session is over.
+        SessionEnd = "session_end",
+        /// A recording was opened to be looked at.
+        Replay = "replay",
+        /// A recording was downloaded.
+        RecordingDownload = "recording_download",
+        /// A recording was deleted.
+        RecordingDeleted = "recording_deleted",
+        /// A recording could not be written, read or proven whole.
+        RecordingFailed = "recording_failed",
+        /// Audit events were exported.
+        AuditExport = "audit_export",
+        /// A person signed in.
+        SignIn = "sign_in",
+        /// Somebody tried to sign in and was not let in.
+        SignInRefused = "sign_in_refused",
+        /// A login ended before its time.
+        SignOut = "sign_out",
+        /// A sign-in link was made.
+        SignInLinkCreated = "sign_in_link_created",
+        /// An organisation was created.
+        OrganisationCreated = "organisation_created",
+        /// A cluster was registered.
+        ClusterCreated = "cluster_created",
+        /// A cluster was revoked, with its agents and join tokens.
+        ClusterRevoked = "cluster_revoked",
+        /// A join token was made.
+        JoinTokenCreated = "join_token_created",
+        /// An agent joined.
+        AgentEnrolled = "agent_enrolled",
+        /// Somebody tried to join as an agent and was not let in.
+        AgentEnrolmentRefused = "agent_enrolment_refused",
+        /// An agent was revoked.
+        AgentRevoked = "agent_revoked",
+        /// An agent's tunnel stands.
+        AgentConnected = "agent_connected",
+        /// An agent's tunnel is gone.
+        AgentDisconnected = "agent_disconnected",
+        /// An agent was not let in with the certificate that it has.
+        AgentRefused = "agent_refused",
+        /// An agent got a new certificate.
+        CertificateRenewed = "certificate_renewed",
+        /// An agent asked for a new certificate and did not get one.
+        CertificateRefused = "certificate_refused",
+        /// A signed-in person asked for something that they may not do.
+        AccessRefused = "access_refused",
+    }
+);
+
+slugs!(
+    /// How it went.
+    Outcome {
+        /// It was done.
+        Success = "success",
+        /// It was not allowed.
+        Refused = "refused",
+        /// It was allowed and did not work.
+        Failed = "failed",
+    }
+);
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ActorRef {
+    /// A person.
+    User(UserId),
+    /// The person whose session the event belongs to.
+    SessionUser,
+    /// Somebody who did not show who they are.
+    Unknown,
+    /// The relay itself: a time ran out, a connection was lost.
+    System,
+    /// An agent.
+    Agent(AgentId),
+    /// Whoever may run commands on the relay's machine.
+    Operator,
+}
+
+slugs!(
+    /// What kind of actor, once it is known who.
+    ActorKind {
+        /// A person.
+        User = "user",
+        /// Somebody who did not show who they are.
+        Unknown = "unknown",
+        /// The relay itself.
+        System = "system",
+        /// An agent.
+        Agent = "agent",
+        /// Whoever may run commands on the relay's machine.
+        Operator = "operator",
+    }
+);
+
+/// Who acted, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventActor {
+    /// What kind.
+    pub kind: ActorKind,
+    /// The person's or agent's id.
+    pub id: Option<Uuid>,
+    /// What they were called at the time: a person's address.
+    pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slug_names_one_action() {
+        for action in Action::ALL {
+            assert_eq!(Action::from_slug(action.slug()), Some(*action));
+        }
+        let distinct: std::collections::HashSet<_> = Action::ALL.iter().map(|action| action.slug()).collect();
+        assert_eq!(distinct.len(), Action::ALL.len());
+        assert_eq!(Action::from_slug("Connect"), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! What the audit log says of a session's life.
+
+use podlatch_protocol::close::EndCause;
+use podlatch_protocol::id::{OrganisationId, SessionId};
+use podlatch_protocol::request::Program;
+use podlatch_protocol::session::{Cleanup, Opened};
+
+use super::row::EndColumns;
+use crate::clock::UnixMillis;
+use crate::domain::audit::{Action, NewEvent, Origin, Outcome};
+use crate::domain::session::{NewSession, SessionEnd};
+
+/// A session was asked for.
+pub(super) fn asked(new: &NewSession) -> NewEvent {
+    let event = NewEvent::in_session(Action::SessionOpen, new.organisation, new.id, new.started_at);
+    match &new.program {
+        Program::Shell => event.detail("program", "shell"),
+        // The words behind it may hold a secret.
+        Program::Command(words) => event
+            .detail("program", words.first().map_or("", String::as_str))
+            .detail("arguments", words.len().saturating_sub(1)),
+    }
+}
+
+/// Its process runs.
+pub(super) fn started((organisation, id): (OrganisationId, SessionId), opened: &Opened, now: UnixMillis) -> NewEvent {
+    NewEvent::in_session(Action::SessionStarted, organisation, id, now)
+        .detail("pod_uid", opened.pod_uid.as_str())
+        .detail("process", opened.process)
+}
+
+/// Whether the process of a session that is over ever ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ran {
+    Yes,
+    No,
+}
+
+/// It is over, or did not come to be.
+pub(super) fn ended(
+    (organisation, id): (OrganisationId, SessionId),
+    end: &SessionEnd,
+    columns: &EndColumns<'_>,
+    ran: Ran,
+) -> NewEvent {
+    let action = match ran {
+        Ran::Yes => Action::SessionEnd,
+        Ran::No => Action::SessionRefused,
+    };
+    let outcome = match (ran, end.ended.cause, end.ended.cleanup) {
+        (Ran::No, EndCause::NotOpened, _) => Outcome::Refused,
+        // Processes may be left in the pod.
+        (Ran::No, ..) | (Ran::Yes, _, Cleanup::Unconfirmed) => Outcome::Failed,
+        (Ran::Yes, ..) => Outcome::Success,
+    };
+    let origin = match end.ended.cause {
+        EndCause::Exited | EndCause::ClosedByUser | EndCause::NotOpened => Origin::session_user(),
+        _ => Origin::system(),
+    };
+    let event = NewEvent::in_session(action, organisation, id, end.at).by(origin).outcome(outcome);
+    event
+        .detail("cause", columns.cause.as_str())
+        .detail("exit", columns.outcome)
+        .detail("exit_code", columns.exit_code)
+        .detail("reason", columns.failure)
+        .detail("cleanup", columns.cleanup)
+        .detail("output_bytes", columns.output_length)
+}

@@ -1,0 +1,194 @@
+use std::collections::BTreeSet;
+
+use podlatch_protocol::close::EndCause;
+use podlatch_protocol::id::{OrganisationId, SessionId};
+use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
+use podlatch_relay::domain::access::{Actor, AuditScope};
+use podlatch_relay::domain::audit::{Action, ActorKind, Event, NewEvent, Origin, Outcome, Place};
+use podlatch_relay::domain::session::SessionEnd;
+use podlatch_relay::store::{AuditFilter, StoreError};
+
+use super::fixture::{Fixture, SOON, START};
+use super::on_both_engines;
+
+on_both_engines!(
+    an_event_in_a_session_knows_everything_about_it,
+    a_sessions_life_is_told_in_order_and_its_end_once,
+    writers_at_once_leave_no_gap_and_double_nothing,
+    an_event_with_a_key_is_appended_once,
+    an_event_cannot_be_changed_or_deleted,
+    an_event_names_only_what_the_organisation_has,
+    text_of_any_length_and_with_any_character_is_taken,
+);
+
+async fn an_event_in_a_session_knows_everything_about_it(at: Fixture) {
+    let (actor, session) = session(&at).await;
+    let event = NewEvent::in_session(Action::CommandExecuted, actor.organisation, session, SOON)
+        .command("ls \u{1b}[31m-l")
+        .detail("exit_code", 0);
+    at.store.append_audit(&event).await.expect("appends");
+    let stored = log(&at, actor.organisation).await.pop().expect("an event");
+    assert_eq!((stored.action, stored.outcome, stored.at), (Action::CommandExecuted, Outcome::Success, SOON));
+    assert_eq!((stored.actor.kind, stored.actor.name.as_str()), (ActorKind::User, "ada@example.org"));
+    assert_eq!(stored.actor.id, Some(actor.user.as_uuid()));
+    assert_eq!(stored.user, Some((actor.user, "ada@example.org".to_owned())));
+    assert_eq!(stored.cluster.map(|(_, name)| name).as_deref(), Some("berlin"));
+    assert_eq!((stored.namespace.as_deref(), stored.pod.as_deref()), (Some("shop"), Some("web-1")));
+    assert_eq!((stored.session, stored.sequence), (Some(session), Some(2)));
+    assert_eq!(stored.command.as_deref(), Some("ls \u{1b}[31m-l"));
+    assert_eq!((stored.client_ip.as_deref(), stored.user_agent.as_deref()), (Some("2001:db8::1"), Some("test")));
+    assert_eq!(stored.details.get("exit_code"), Some(&0.into()));
+    assert_eq!(stored.id.get_version_num(), 7);
+}
+
+async fn a_sessions_life_is_told_in_order_and_its_end_once(at: Fixture) {
+    let (actor, session) = session(&at).await;
+    let opened = Opened { container: "app".parse().expect("a name"), pod_uid: "u".to_owned(), process: Some(7) };
+    at.store.session_opened(actor.organisation, session, &opened, SOON).await.expect("answers");
+    assert!(at.store.session_ended(actor.organisation, session, &end(EndCause::Expired)).await.expect("answers"));
+    assert!(!at.store.session_ended(actor.organisation, session, &end(EndCause::Exited)).await.expect("answers"));
+    let refused = another(&at, &actor, session).await;
+    at.store.session_ended(actor.organisation, refused, &end(EndCause::NotOpened)).await.expect("answers");
+
+    let told = of_session(&at, actor.organisation, session).await;
+    let actions: Vec<_> = told.iter().map(|event| event.action).collect();
+    assert_eq!(actions, [Action::SessionOpen, Action::SessionStarted, Action::SessionEnd]);
+    assert_eq!(told[1].container.as_deref(), Some("app"));
+    let last = &told[2];
+    assert_eq!((last.actor.kind, last.outcome), (ActorKind::System, Outcome::Failed), "left something behind");
+    assert_eq!(last.details.get("cause"), Some(&"expired".into()));
+    assert_eq!(last.details.get("cleanup"), Some(&"unconfirmed".into()));
+    assert_eq!(last.client_ip.as_deref(), Some("2001:db8::1"));
+}
+
+async fn writers_at_once_leave_no_gap_and_double_nothing(at: Fixture) {
+    let (actor, first) = session(&at).await;
+    let second = another(&at, &actor, first).await;
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let store = at.store.clone();
+            let session = if writer % 2 == 0 { first } else { second };
+            tokio::spawn(async move {
+                for number in 0..25 {
+                    let event = NewEvent::in_session(Action::Resize, actor.organisation, session, SOON);
+                    // Some fail in the middle: what they took must be given back.
+                    let event = if number % 5 == 0 { event.at(nowhere()) } else { event };
+                    let _refused_on_purpose = store.append_audit(&event).await;
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.expect("joins");
+    }
+    let events = log(&at, actor.organisation).await;
+    let count = u64::try_from(events.len()).expect("fits");
+    assert!(events.iter().map(|event| event.position).eq(1..=count), "positions");
+    assert_eq!(events.iter().map(|event| event.id).collect::<BTreeSet<_>>().len(), events.len());
+    for session in [first, second] {
+        let sequences = of_session(&at, actor.organisation, session).await;
+        assert!(sequences.iter().map(|event| event.sequence.expect("has one")).eq(1..=81), "sequence");
+    }
+}
+
+async fn an_event_with_a_key_is_appended_once(at: Fixture) {
+    let (actor, session) = session(&at).await;
+    let other = another(&at, &actor, session).await;
+    let command = |session, key: &str| {
+        NewEvent::in_session(Action::CommandExecuted, actor.organisation, session, SOON).command("ls").once(key)
+    };
+    let tries: Vec<_> = (0..4)
+        .map(|_| {
+            let (store, event) = (at.store.clone(), command(session, "17"));
+            tokio::spawn(async move { store.append_audit(&event).await.expect("appends") })
+        })
+        .collect();
+    let mut fresh = 0;
+    let mut ids = BTreeSet::new();
+    for tried in tries {
+        let appended = tried.await.expect("joins");
+        fresh += u32::from(appended.fresh);
+        ids.insert((appended.id, appended.position, appended.sequence));
+    }
+    assert_eq!((fresh, ids.len()), (1, 1));
+    assert!(at.store.append_audit(&command(session, "18")).await.expect("appends").fresh);
+    assert!(at.store.append_audit(&command(other, "17")).await.expect("appends").fresh, "keys are a session's own");
+    let events = log(&at, actor.organisation).await;
+    assert!(events.iter().map(|event| event.position).eq(1..=u64::try_from(events.len()).expect("fits")));
+}
+
+async fn an_event_cannot_be_changed_or_deleted(at: Fixture) {
+    let (actor, _) = session(&at).await;
+    at.store.migrate().await.expect("migrates again");
+    let before = log(&at, actor.organisation).await;
+    for sql in [
+        "UPDATE audit_events SET command = 'x'",
+        "UPDATE audit_events SET position = position + 1",
+        "DELETE FROM audit_events",
+        "DELETE FROM audit_positions",
+        "INSERT INTO audit_events SELECT * FROM audit_events",
+    ] {
+        assert!(at.execute(sql).await.is_err(), "{sql}");
+    }
+    assert_eq!(log(&at, actor.organisation).await, before);
+}
+
+async fn an_event_names_only_what_the_organisation_has(at: Fixture) {
+    let (actor, session) = session(&at).await;
+    let elsewhere = at.owner("bob@example.org").await.organisation.id;
+    let foreign = NewEvent::in_session(Action::Resize, elsewhere, session, SOON);
+    assert!(matches!(at.store.append_audit(&foreign).await, Err(StoreError::Missing(_))));
+    let stored = at.store.get_session(actor.organisation, session).await.expect("answers").expect("is there");
+    let foreign = NewEvent::new(Action::AgentConnected, elsewhere, Origin::system(), SOON)
+        .at(Place::Cluster(stored.request.cluster));
+    assert!(matches!(at.store.append_audit(&foreign).await, Err(StoreError::Missing(_))));
+}
+
+async fn text_of_any_length_and_with_any_character_is_taken(at: Fixture) {
+    let (actor, session) = session(&at).await;
+    let command = "é\0\u{1b}]0;x\u{7}".repeat(2 << 20);
+    let mut event = NewEvent::in_session(Action::CommandExecuted, actor.organisation, session, SOON)
+        .command(&command)
+        .detail("reason", command.as_str());
+    let client = podlatch_relay::domain::organisation::ClientInfo { ip: command.clone(), user_agent: command.clone() };
+    event.origin.client = Some(client);
+    at.store.append_audit(&event).await.expect("appends");
+    let stored = log(&at, actor.organisation).await.pop().expect("an event");
+    let kept = stored.command.expect("a command");
+    assert!(kept.len() <= 16 * 1024 && kept.starts_with("é\u{fffd}\u{1b}]0;x\u{7}"));
+    assert_eq!(stored.details.get("command_bytes"), Some(&command.len().into()));
+    assert!(stored.user_agent.expect("is kept").len() <= 512);
+}
+
+async fn session(at: &Fixture) -> (Actor, SessionId) {
+    let owner = at.owner("ada@example.org").await;
+    let actor = Actor::from(&at.signed_in(&owner).await);
+    let agent = at.agent(&at.cluster(actor.organisation).await).await;
+    (actor, at.session(&actor, &agent).await.id)
+}
+
+/// One more session of the same person in the same cluster.
+async fn another(at: &Fixture, actor: &Actor, session: SessionId) -> SessionId {
+    let first = at.store.get_session(actor.organisation, session).await.expect("answers").expect("is there").request;
+    let agent = at.store.get_agent(actor.organisation, first.cluster, first.agent.expect("has one")).await;
+    at.session(actor, &agent.expect("answers").expect("is there")).await.id
+}
+
+fn nowhere() -> Place {
+    Place::Session(SessionId::new(1, &[1; 10]))
+}
+
+fn end(cause: EndCause) -> SessionEnd {
+    let ended = Ended { cause, outcome: ExitOutcome::Unknown, cleanup: Cleanup::Unconfirmed, output_length: 9 };
+    SessionEnd { at: START, ended }
+}
+
+async fn log(at: &Fixture, organisation: OrganisationId) -> Vec<Event> {
+    let filter = AuditFilter::everything(organisation, AuditScope::All);
+    at.store.audit_run(&filter, 0, 1_000).await.expect("answers").items
+}
+
+async fn of_session(at: &Fixture, organisation: OrganisationId, session: SessionId) -> Vec<Event> {
+    let filter = AuditFilter { session: Some(session), ..AuditFilter::everything(organisation, AuditScope::All) };
+    at.store.audit_run(&filter, 0, 1_000).await.expect("answers").items
+}
