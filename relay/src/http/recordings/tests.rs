@@ -45,7 +45,8 @@ fn organisation(person: &SignedIn) -> OrganisationId {
 }
 
 async fn session(relay: &TestRelay, person: &SignedIn) -> SessionId {
-    let cluster = relay.cluster(person, "berlin").await;
+    let name = format!("berlin-{}", hex::encode(relay.app.entropy.bytes::<4>()));
+    let cluster = relay.cluster(person, &name).await;
     let agent = relay.agent(&cluster).await;
     let app = &relay.app;
     let hash = crate::http::cookie::login_session(&app.public_url, &cookie_of(person)).expect("a login");
@@ -108,9 +109,12 @@ async fn record(relay: &TestRelay, organisation: OrganisationId, session: Sessio
         }
         let piece = Piece { bytes: Bytes::from(text), source_end, at: at(second) };
         recording.append(piece).await.expect("appends");
+        // What comes in one go is recorded as one event.
+        recording.written().wait_for(|written| *written == source_end).await.expect("is written");
     }
     let end = OutputEnd::At(source_end);
     recording.finish(&ended(source_end), end, at(100)).await.expect("ends");
+    recording.seal();
     let sealed = whole.recv().await.expect("is sealed");
     sealed.noted.send(()).expect("is waited for");
 }
@@ -185,7 +189,7 @@ async fn a_recording_is_described_opened_and_read() {
     let token = at.open().await;
     assert_eq!(at.audited(Action::Replay).await, 1);
     let first = lines(&at.get("/recording/segments/1", &token).await);
-    assert!(first.contains(&serde_json::json!([1.0, "o", "$ echo first\r\nfirst\r\n"])), "{:?}", &first[..4]);
+    assert!(first.contains(&serde_json::json!([1.0, "o", "$ echo first\r\nfirst\r\n"])));
     let last = segments[segments.len() - 1]["index"].as_u64().expect("a number");
     let last = lines(&at.get(&format!("/recording/segments/{last}"), &token).await);
     assert_eq!(
