@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ConsoleWindow } from '../src/console';
 import { eventually } from '../src/eventually';
+import { Look } from '../src/look';
 import { ReplayWindow } from '../src/replay-window';
 import { setUp } from '../src/suite';
 
@@ -99,9 +100,10 @@ describe('a replay', () => {
 
   it('lists the commands and goes from one to the next', async () => {
     const replay = await open();
+    await replay.waitForRow(/^first-42$/);
+    await replay.pause();
     const commands = replay.page.getByRole('region', { name: /^Commands/ }).getByRole('button');
     await commands.filter({ hasText: 'seq 1000 1100' }).click();
-    await replay.pause();
     await eventually('the command', async () => ((await replay.rows()).join('').includes('silence') ? true : null));
     const at = await replay.position();
     await replay.page.getByRole('button', { name: 'Previous command' }).click();
@@ -123,6 +125,24 @@ describe('a replay', () => {
     expect(played).toContain('last-42');
     expect(played).toContain('1100');
   });
+
+  it.each([
+    ['light', 'desk', { width: 1280, height: 800 }],
+    ['dark', 'desk', { width: 1280, height: 800 }],
+    ['light', 'phone', { width: 390, height: 844 }],
+  ] as const)(
+    'is readable in %s on a %s, for eyes and for assistive technology',
+    async (colorScheme, device, viewport) => {
+      const window = await suite.person({ colorScheme, viewport });
+      const replay = await ReplayWindow.open(window, session);
+      await replay.waitForEnd();
+      await replay.search('silence');
+      await replay.hits();
+      await replay.page.getByRole('list', { name: 'Hits' }).getByRole('button').last().click();
+      await replay.waitForRow(/^after the silence$/);
+      await new Look(window, `${colorScheme}-${device}`).at('replay');
+    },
+  );
 
   it('and its download are in the audit log', async () => {
     const window = await suite.person();
