@@ -81,6 +81,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     app.lifecycle.spawn(follow_agents(app.clone()));
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
+    app.lifecycle.spawn(store_activity(app.clone()));
     let tunnel_listener = listen_for_agents(&app).await?;
     let tunnel = tunnel_listener.address()?;
     http::server::spawn(listener, &app);
@@ -110,6 +111,9 @@ impl Serving {
         self.app.lifecycle.ended().await;
         // Terminals first, so that their last words still travel.
         self.tunnel_listener.shutdown().await;
+        if let Err(error) = self.app.sessions.store_last_activity().await {
+            tracing::warn!(%error, "it could not be stored when people last typed");
+        }
         self.app.store.close().await;
         tracing::info!("stopped");
     }
@@ -132,7 +136,8 @@ fn sessions(
     agents: &Agents,
     (clock, entropy): (&Clock, &Entropy),
 ) -> Sessions {
-    let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
+    let Config { grace, limits, after_exit, commands, .. } = *config;
+    let settings = Settings { grace, limits, after_exit, commands };
     // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
     let tracker = TaskTracker::new();
     Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker)
@@ -142,6 +147,13 @@ async fn follow_agents(app: App) {
     let events = app.agents.subscribe();
     tokio::select! {
         () = app.sessions.clone().follow_agents(events) => {}
+        () = app.lifecycle.draining().cancelled() => {}
+    }
+}
+
+async fn store_activity(app: App) {
+    tokio::select! {
+        () = app.sessions.store_activity() => {}
         () = app.lifecycle.draining().cancelled() => {}
     }
 }

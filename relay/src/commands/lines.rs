@@ -18,6 +18,9 @@ const QUIET: Duration = Duration::from_millis(15);
 /// As `QUIET`, for forgetting what was typed ahead: the echo of it would have come with the prompt.
 const SETTLED: Duration = Duration::from_millis(100);
 
+/// Lines that are submitted within this time were not typed one by one.
+const PASTED: Duration = Duration::from_millis(100);
+
 /// A line that a shell accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Accepted {
@@ -38,10 +41,14 @@ pub(super) struct Lines {
     asked: bool,
     /// Where the cursor was when bracketed paste was switched on: the line begins in that row or below.
     bracketed_row: Option<avt::Anchor>,
+    /// What stood left of the cursor when the output first rested after that: the prompt, unless keys were typed ahead.
+    drawn: Option<String>,
     opened: Option<Opened>,
     last_output: Option<UnixMillis>,
     /// The last row of the line that was accepted last.
     accepted_row: Option<avt::Anchor>,
+    /// When that line was submitted.
+    accepted_at: Option<UnixMillis>,
 }
 
 /// Where a line begins.
@@ -79,9 +86,11 @@ impl Lines {
             bracketed: false,
             asked: false,
             bracketed_row: None,
+            drawn: None,
             opened: None,
             last_output: None,
             accepted_row: None,
+            accepted_at: None,
         }
     }
 
@@ -91,6 +100,9 @@ impl Lines {
 
     /// Follows output, and calls `on_line` for each line that is accepted in it.
     pub(super) fn output(&mut self, bytes: &[u8], at: UnixMillis, mut on_line: impl FnMut(Accepted)) {
+        if self.bracketed && self.drawn.is_none() && self.last_output.is_some_and(|last| at >= last.plus(QUIET)) {
+            self.drawn = Some(self.screen.around_cursor().0).filter(|prompt| !prompt.trim().is_empty());
+        }
         self.screen.settle();
         // A line that ends at the margin has its line feed already when it is submitted.
         if !self.bracketed && !self.typed.lines.is_empty() && self.screen.cursor_at_line_start() {
@@ -155,6 +167,7 @@ impl Lines {
                 }
                 self.bracketed = true;
                 self.bracketed_row = self.screen.mark_row(0);
+                self.drawn = None;
                 None
             }
             Stop::BracketedPaste { on: false } if self.bracketed => {
@@ -181,7 +194,8 @@ impl Lines {
         let begin = self.bracketed_row.take();
         let rows = self.screen.rows_from(begin.as_ref(), below);
         let place = Place { rows, below, editor: Editor::BracketedPaste };
-        let found = self.at_known_prompt(&place).or_else(|| self.by_expectation(&place))?;
+        let found = self.at_known_prompt(&place).or_else(|| self.by_expectation(&place));
+        let found = found.or_else(|| self.at_prompt(&place, self.drawn.as_deref()?))?;
         let kind = self.judge(&found, &place)?;
         let line = self.consume(&found)?;
         self.accept(&found, kind, &place, &line)
@@ -193,7 +207,9 @@ impl Lines {
         let opened_at = self.opened.as_ref().filter(|opened| opened.clean).map(|opened| opened.at);
         let (index, expected) = matching::typed_line(lines, &found.text).unzip();
         let fresh = |line: &Line| opened_at.is_none_or(|opened| line.at >= opened);
-        let index = index.unwrap_or_else(|| lines.iter().position(fresh).unwrap_or(0));
+        let interrupted = |line: &Line| line.submit == Submit::Interrupt && found.text.ends_with("^C");
+        let by_time = || lines.iter().position(interrupted).or_else(|| lines.iter().position(fresh)).unwrap_or(0);
+        let index = index.unwrap_or_else(by_time);
         let mut line = lines.drain(..(index + 1).min(lines.len())).next_back()?;
         match expected {
             Some(text) => (line.text, line.exact) = (text, true),
@@ -251,7 +267,9 @@ impl Lines {
             return None;
         }
         let kind = self.judge(&found, place)?;
-        Some((found, kind))
+        let pasted = self.accepted_at.is_some_and(|before| line.at <= before.plus(PASTED));
+        let unlikely = kind == Kind::Continuation && !self.asked && !pasted && self.prompts.wants_cursor(&found.prompt);
+        (!unlikely).then_some((found, kind))
     }
 
     fn judge(&self, found: &Found, place: &Place) -> Option<Kind> {
@@ -268,11 +286,19 @@ impl Lines {
         let (first_row, prompt) = candidates
             .filter_map(|prompt| Some((screen::find_prompt(&place.rows, prompt)?, prompt)))
             .reduce(|best, other| if other.0 > best.0 { other } else { best })?;
+        Some(self.behind_prompt(place, prompt, first_row))
+    }
+
+    fn at_prompt(&self, place: &Place, prompt: &str) -> Option<Found> {
+        Some(self.behind_prompt(place, prompt, screen::find_prompt(&place.rows, prompt)?))
+    }
+
+    fn behind_prompt(&self, place: &Place, prompt: &str, first_row: usize) -> Found {
         let text = screen::text(&place.rows[first_row..]);
         let right = self.opened.as_ref().map_or("", |opened| opened.right.as_str());
         let text = text.strip_prefix(prompt).unwrap_or_default();
         let text = matching::without_indent(&matching::without_right(text, right), prompt.chars().count());
-        Some(Found { prompt: prompt.to_owned(), text, first_row })
+        Found { prompt: prompt.to_owned(), text, first_row }
     }
 
     /// A typed line at a known prompt or any other. If only its end is there, the rest went to another program before.
@@ -292,9 +318,12 @@ impl Lines {
     }
 
     fn accept(&mut self, found: &Found, kind: Kind, place: &Place, line: &Line) -> Option<Accepted> {
-        if line.submit != Submit::Enter {
+        // Shells write ^C behind a line that is given up.
+        let given_up = !line.exact && found.text.trim_end().ends_with("^C");
+        if line.submit != Submit::Enter || given_up {
             return None;
         }
+        self.accepted_at = Some(line.at);
         let text = if line.exact { matching::with_blanks_of(&found.text, &line.text) } else { found.text.clone() };
         let text = text.trim_end();
         self.prompts.submitted(&found.prompt, place.editor, kind, text);

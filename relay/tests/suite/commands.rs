@@ -34,20 +34,28 @@ struct Score {
 
 #[test]
 fn the_corpus_is_read_right() {
-    let score = score("terminal-corpus");
+    let score = score("terminal-corpus", 0.0);
     assert_eq!(score.sessions, 44);
     score.check();
 }
 
 #[test]
 fn sessions_of_other_kinds_are_read_right() {
-    score("terminal-sessions").check();
+    score("terminal-sessions", 0.0).check();
+}
+
+#[test]
+fn a_pod_far_away_changes_nothing() {
+    for seconds in [0.04, 0.3] {
+        score("terminal-corpus", seconds).check();
+        score("terminal-sessions", seconds).check();
+    }
 }
 
 #[test]
 fn any_split_of_the_bytes_gives_the_same_commands() {
     for file in casts("terminal-corpus") {
-        assert_eq!(lines_of(&file, 1), lines_of(&file, usize::MAX), "{}", file.display());
+        assert_eq!(lines_of(&file, 1, 0.0), lines_of(&file, usize::MAX, 0.0), "{}", file.display());
     }
 }
 
@@ -59,8 +67,8 @@ impl Score {
         assert!(self.leaks.is_empty(), "{}", self.leaks);
     }
 
-    fn add(&mut self, file: &Path) {
-        let reported = lines_of(file, usize::MAX);
+    fn add(&mut self, file: &Path, delay: f64) {
+        let reported = lines_of(file, usize::MAX, delay);
         let expected = std::fs::read_to_string(file.with_extension("expected.json")).expect("expectations");
         let expected: Expected = serde_json::from_str(&expected).expect("expectations");
         let lists = [Some(expected.commands.clone()), expected.also_accepted.clone()];
@@ -81,10 +89,11 @@ impl Score {
     }
 }
 
-fn score(folder: &str) -> Score {
+/// The score of a folder's sessions, with each output that many seconds later.
+fn score(folder: &str, delay: f64) -> Score {
     let mut score = Score::default();
     for file in casts(folder) {
-        score.add(&file);
+        score.add(&file, delay);
     }
     score
 }
@@ -97,15 +106,19 @@ fn casts(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The lines of the commands that are found when the bytes come in pieces of at most `piece`.
-fn lines_of(file: &Path, piece: usize) -> Vec<String> {
+/// The lines of the commands that are found when the bytes come in pieces of at most `piece`, output `delay` seconds later.
+fn lines_of(file: &Path, piece: usize, delay: f64) -> Vec<String> {
     let text = std::fs::read_to_string(file).expect("a session");
     let header: Value = serde_json::from_str(text.lines().next().expect("a header")).expect("a header");
     let side = |name: &str| header[name].as_u64().and_then(|side| u16::try_from(side).ok()).expect("a side");
     let mut tracker = Tracker::new(TerminalSize::clamped(side("width"), side("height")), Secrets::Keep);
     let mut lines = Vec::new();
-    for line in text.lines().skip(1) {
-        let (seconds, code, data): (f64, String, Value) = serde_json::from_str(line).expect("an event");
+    let events = text.lines().skip(1).map(|line| serde_json::from_str(line).expect("an event"));
+    let late =
+        |(seconds, code, data): (f64, String, Value)| (if code == "o" { seconds + delay } else { seconds }, code, data);
+    let mut events: Vec<(f64, String, Value)> = events.map(late).collect();
+    events.sort_by(|one, other| one.0.total_cmp(&other.0));
+    for (seconds, code, data) in events {
         let at = UnixMillis::new(0).plus(std::time::Duration::from_secs_f64(seconds));
         let data = data.as_str().unwrap_or_default();
         match code.as_str() {
