@@ -61,7 +61,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let recordings = RecordingsStore::open(&config.recordings_store, std::env::vars())
         .with_context(|| format!("recordings cannot be kept in {}", config.recordings_store))?;
     let archives = Archives::new(recordings.clone(), data_folder::create_hot_logs(&config.data)?);
-    let (recorder, sealed) = recorder(&config, recordings)?;
+    let (recorder, sealed) = recorder(&config, recordings.clone())?;
     let sessions = sessions(&config, &store, recorder, &agents, (&clock, &entropy));
     sessions.restore().await?;
     let app = App {
@@ -82,6 +82,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
     app.lifecycle.spawn(store_activity(app.clone()));
+    tokio::spawn(recording_jobs::keep_retention(app.store.clone(), recordings, app.clock.clone()));
     let tunnel_listener = listen_for_agents(&app).await?;
     let tunnel = tunnel_listener.address()?;
     http::server::spawn(listener, &app);

@@ -7,6 +7,7 @@ mod join_command;
 mod join_token;
 mod list;
 mod lookup;
+mod retention;
 mod revoke;
 mod set_limits;
 mod sign_in_link;
@@ -57,6 +58,8 @@ pub enum AdminCommand {
     JoinToken(join_token::JoinTokenArgs),
     /// Say how long the sessions of an organisation or a cluster may live; holds for those that are opened from then on
     SetLimits(set_limits::SetLimitsArgs),
+    /// Set, or only show, how long an organisation keeps recordings
+    RecordingRetention(retention::RetentionArgs),
     /// List what there is
     #[command(subcommand)]
     List(list::ListCommand),
@@ -112,6 +115,7 @@ pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Resul
         AdminCommand::CreateCluster(args) => Box::new(create_cluster::run(&desk, args).await?),
         AdminCommand::JoinToken(args) => Box::new(join_token::run(&desk, args).await?),
         AdminCommand::SetLimits(args) => Box::new(set_limits::run(&desk, args).await?),
+        AdminCommand::RecordingRetention(args) => Box::new(retention::run(&desk, args).await?),
         AdminCommand::List(command) => list::run(&desk, command).await?,
         AdminCommand::Revoke(command) => Box::new(revoke::run(&desk, command).await?),
     };

@@ -6,5 +6,6 @@ pub mod audit;
 pub mod cluster;
 pub mod name;
 pub mod organisation;
+pub mod recording;
 pub mod session;
 pub mod session_limits;

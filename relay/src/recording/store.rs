@@ -219,7 +219,7 @@ impl RecordingsStore {
     }
 
     /// Removes every object of a recording; returns how many there were. Cancel safe: call it again.
-    pub(super) async fn remove(&self, organisation: OrganisationId, session: SessionId) -> Result<u64, StoreError> {
+    pub(crate) async fn remove(&self, organisation: OrganisationId, session: SessionId) -> Result<u64, StoreError> {
         let folder = self.folder_of(organisation, session);
         let list = self.objects.list(Some(&folder)).map_ok(|meta| meta.location).try_collect::<Vec<_>>();
         let found =
@@ -286,7 +286,7 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(location), "{text}");
         }
-        for text in ["", "s3://", "https://example.org/x", "s3://bucket//x"] {
+        for text in ["", "s3://", "https://example.org/x", "s3://bucket/a//b"] {
             assert!(text.parse::<StoreLocation>().is_err(), "{text}");
         }
     }

@@ -15,6 +15,7 @@ mod join_tokens;
 mod login_sessions;
 mod organisations;
 mod page;
+mod recordings;
 mod redemption;
 mod replays;
 mod rows;

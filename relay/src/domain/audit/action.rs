@@ -66,6 +66,8 @@ slugs!(
         RecordingDownload = "recording_download",
         /// A recording was deleted.
         RecordingDeleted = "recording_deleted",
+        /// How long recordings are kept was set.
+        RecordingRetentionSet = "recording_retention_set",
         /// A recording could not be written, read or proven whole.
         RecordingFailed = "recording_failed",
         /// Audit events were exported.
