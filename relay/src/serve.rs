@@ -110,7 +110,7 @@ fn sessions(
     (clock, entropy): (&Clock, &Entropy),
 ) -> anyhow::Result<Sessions> {
     let recorder = Recorder::start(data_folder::create_recordings(&config.data)?)?;
-    let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+    let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
     // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
     let tracker = TaskTracker::new();
     Ok(Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker))
@@ -131,6 +131,7 @@ async fn listen_for_agents(app: &App) -> anyhow::Result<Tunnel> {
         clock: app.clock.clone(),
         entropy: app.entropy.clone(),
         tasks: TaskTracker::new(),
+        refusals: Arc::new(tunnel::refusal_limit()),
     };
     Ok(Tunnel::start(app.config.tunnel_listen, context, app.agents.clone())?)
 }

@@ -6,6 +6,7 @@ use podlatch_protocol::id::ClusterId;
 
 use super::join_command::{JoinCommand, issue};
 use super::{Desk, lookup};
+use crate::domain::audit::Origin;
 use crate::domain::cluster::ClusterType;
 use crate::domain::name::DisplayName;
 use crate::store::{NewCluster, StoreError};
@@ -30,11 +31,12 @@ pub(super) async fn run(desk: &Desk, args: CreateClusterArgs) -> anyhow::Result<
         name: args.name,
         cluster_type: ClusterType::Private,
     };
-    let cluster = desk.store.create_cluster(&new, desk.now()).await.map_err(|error| match error {
-        StoreError::Taken(_) => {
-            anyhow!("{} has a cluster {}; `admin join-token` prints how to join it", organisation.name, new.name)
-        }
-        other => other.into(),
-    })?;
+    let cluster =
+        desk.store.create_cluster(&new, &Origin::operator(), desk.now()).await.map_err(|error| match error {
+            StoreError::Taken(_) => {
+                anyhow!("{} has a cluster {}; `admin join-token` prints how to join it", organisation.name, new.name)
+            }
+            other => other.into(),
+        })?;
     issue(desk, &cluster).await
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Desk;
 use super::sign_in_link::{SignInLink, issue};
+use crate::domain::audit::Origin;
 use crate::domain::name::{DisplayName, Email};
 use crate::store::NewOrganisation;
 
@@ -50,7 +51,7 @@ pub(super) async fn run(desk: &Desk, args: CreateOrganisationArgs) -> anyhow::Re
         owner_email: args.owner_email,
         owner_name,
     };
-    let owner = desk.store.create_organisation_with_owner(&new, desk.now()).await?;
+    let owner = desk.store.create_organisation_with_owner(&new, &Origin::operator(), desk.now()).await?;
     let sign_in_link = issue(desk, &owner, &public_url).await?;
     Ok(Created {
         organisation: owner.organisation.id.to_string(),

@@ -12,6 +12,7 @@ use super::Desk;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::UnixMillis;
 use crate::config::HostPort;
+use crate::domain::audit::Origin;
 use crate::domain::cluster::Cluster;
 use crate::pki::Ca;
 use crate::store::NewJoinToken;
@@ -48,7 +49,7 @@ pub(super) async fn issue(desk: &Desk, cluster: &Cluster) -> anyhow::Result<Join
         cluster: cluster.id,
         expires_at,
     };
-    desk.store.create_join_token(&new, desk.now()).await?;
+    desk.store.create_join_token(&new, &Origin::operator(), desk.now()).await?;
     Ok(JoinCommand {
         cluster: cluster.id.to_string(),
         name: cluster.name.to_string(),

@@ -8,6 +8,7 @@ use podlatch_protocol::id::{AgentId, LoginSessionId};
 use serde::Serialize;
 
 use super::{Desk, lookup};
+use crate::domain::audit::Origin;
 
 /// What to revoke.
 #[derive(Debug, Clone, Subcommand)]
@@ -40,23 +41,25 @@ pub(super) struct Revoked {
 }
 
 pub(super) async fn run(desk: &Desk, command: RevokeCommand) -> anyhow::Result<Revoked> {
+    let by = Origin::operator();
     match command {
         RevokeCommand::Cluster { cluster } => {
             let cluster = lookup::cluster(&desk.store, &cluster).await?;
-            let revoked = desk.store.revoke_cluster(cluster.organisation, cluster.id, desk.now()).await?;
+            let revoked = desk.store.revoke_cluster(cluster.organisation, cluster.id, &by, desk.now()).await?;
             ensure!(revoked, "the cluster was revoked already");
             Ok(Revoked { kind: "cluster", id: cluster.id.to_string() })
         }
         RevokeCommand::Agent { agent } => {
             let organisation = desk.store.organisation_of_agent(agent).await?;
             let organisation = organisation.ok_or_else(|| anyhow!("there is no agent with the id {agent}"))?;
-            ensure!(desk.store.revoke_agent(organisation, agent).await?, "the agent was revoked already");
+            let revoked = desk.store.revoke_agent(organisation, agent, &by, desk.now()).await?;
+            ensure!(revoked, "the agent was revoked already");
             Ok(Revoked { kind: "agent", id: agent.to_string() })
         }
         RevokeCommand::LoginSession { login_session: id } => {
             let organisation = desk.store.organisation_of_login_session(id).await?;
             let organisation = organisation.ok_or_else(|| anyhow!("there is no login session with the id {id}"))?;
-            let revoked = desk.store.revoke_login_session(organisation, id, desk.now()).await?;
+            let revoked = desk.store.revoke_login_session(organisation, id, &by, desk.now()).await?;
             ensure!(revoked, "the login session was over already");
             Ok(Revoked { kind: "login session", id: id.to_string() })
         }

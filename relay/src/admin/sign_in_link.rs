@@ -11,6 +11,7 @@ use super::Desk;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::UnixMillis;
 use crate::config::PublicUrl;
+use crate::domain::audit::Origin;
 use crate::domain::name::Email;
 use crate::domain::organisation::Membership;
 use crate::store::NewSignInLink;
@@ -63,7 +64,7 @@ pub(super) async fn issue(desk: &Desk, membership: &Membership, public_url: &Pub
         user: membership.user.id,
         expires_at,
     };
-    desk.store.create_sign_in_link(&new).await?;
+    desk.store.create_sign_in_link(&new, &Origin::operator(), desk.now()).await?;
     // Behind the #, the token reaches no server's log.
     Ok(SignInLink { url: format!("{public_url}/sign-in#{}", token.expose()), expires_at })
 }

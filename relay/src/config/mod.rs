@@ -1,7 +1,9 @@
 //! The command line and its environment variables, parsed into types.
 
 mod address;
+mod commands;
 mod grace;
+mod proxies;
 mod public_url;
 mod serve;
 
@@ -11,7 +13,9 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::address::{HostPort, InvalidHostPort};
+pub use self::commands::{CommandArgs, CommandSource};
 pub use self::grace::{GraceTime, InvalidGraceTime};
+pub use self::proxies::{AddressBlock, InvalidAddressBlock};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl, Scheme};
 pub use self::serve::{Config, ConfigError, ServeArgs, TlsEnd};
 use crate::admin::AdminArgs;

@@ -7,7 +7,10 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use podlatch_protocol::request::AfterExit;
 
-use super::{AddressArgs, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme, switch};
+use super::{
+    AddressArgs, AddressBlock, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme,
+    switch,
+};
 use crate::store::DatabaseUrl;
 
 /// The flags of `serve`.
@@ -29,9 +32,14 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub addresses: AddressArgs,
 
-    /// TLS ends in a proxy in front of this relay, which sets X-Forwarded-For; the public URL must then be https
+    /// TLS ends in a proxy in front of this relay; the public URL must then be https. Say with --trusted-proxy which one
     #[arg(long, env = "PODLATCH_BEHIND_TLS", action = ArgAction::SetTrue, value_parser = switch())]
     pub behind_tls: bool,
+
+    /// A proxy in front, as an address or a block (10.0.0.0/8), whose X-Forwarded-For is believed; may be given several
+    /// times. Without it the audit log names the other end of the connection, which is then the proxy
+    #[arg(long, env = "PODLATCH_TRUSTED_PROXY", value_delimiter = ',', value_name = "BLOCK")]
+    pub trusted_proxy: Vec<AddressBlock>,
 
     /// How long a session outlives its last viewer
     #[arg(long, env = "PODLATCH_GRACE", default_value_t = GraceTime::default(), value_name = "TIME")]
@@ -40,6 +48,10 @@ pub struct ServeArgs {
     /// After a person's own exit, end the processes that they detached (nohup, setsid, tmux) too
     #[arg(long, env = "PODLATCH_END_DETACHED_ON_EXIT", action = ArgAction::SetTrue, value_parser = switch())]
     pub end_detached_on_exit: bool,
+
+    /// How commands are found.
+    #[command(flatten)]
+    pub commands: CommandArgs,
 
     /// What to log.
     #[command(flatten)]
@@ -63,10 +75,14 @@ pub struct Config {
     pub tunnel_address: Option<HostPort>,
     /// Where TLS ends.
     pub tls: TlsEnd,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<AddressBlock>,
     /// How long a session outlives its last viewer.
     pub grace: Duration,
     /// What becomes of detached processes.
     pub after_exit: AfterExit,
+    /// How commands are found.
+    pub commands: CommandSource,
 }
 
 /// Where TLS ends.
@@ -74,7 +90,7 @@ pub struct Config {
 pub enum TlsEnd {
     /// There is none: plain HTTP on loopback.
     Nowhere,
-    /// In a proxy in front of the relay; its `X-Forwarded-For` is believed.
+    /// In a proxy in front of the relay.
     InFront,
 }
 
@@ -123,8 +139,10 @@ impl TryFrom<ServeArgs> for Config {
             public_url: args.addresses.public_url,
             tunnel_address: args.addresses.tunnel_address,
             tls,
+            trusted_proxies: args.trusted_proxy,
             grace: args.grace.get(),
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
+            commands: args.commands.into(),
         })
     }
 }
@@ -150,6 +168,14 @@ mod tests {
         assert_eq!(config.database.to_string(), "sqlite:./.data/relay/podlatch.db");
         assert_eq!((config.http_listen.to_string().as_str(), config.tls), ("127.0.0.1:8080", TlsEnd::Nowhere));
         assert_eq!((config.grace, config.after_exit), (Duration::from_mins(5), AfterExit::Leave));
+    }
+
+    #[test]
+    fn commands_can_be_looked_for_less() {
+        let source = |flags: &[&str]| config(flags).expect("consistent").commands;
+        assert_eq!(source(&[]), CommandSource::MarksAndScreen);
+        assert_eq!(source(&["--no-shell-marks"]), CommandSource::Screen);
+        assert_eq!(source(&["--no-commands"]), CommandSource::Nowhere);
     }
 
     #[test]

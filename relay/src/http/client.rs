@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 
 use crate::app::App;
-use crate::config::TlsEnd;
+use crate::config::AddressBlock;
 use crate::domain::organisation::ClientInfo;
 
 /// Longest user agent that is kept, in bytes.
@@ -18,7 +18,7 @@ const MAX_USER_AGENT_BYTES: usize = 512;
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub SocketAddr);
 
-/// The browser's address: the connection's peer, or what the proxy in front says where there is one.
+/// The browser's address: the connection's peer, or whom a trusted proxy speaks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub Option<IpAddr>);
 
@@ -27,7 +27,7 @@ impl FromRequestParts<App> for ClientAddress {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0.ip());
-        Ok(Self(client_address(&parts.headers, peer, app.config.tls)))
+        Ok(Self(client_address(&parts.headers, peer, &app.config.trusted_proxies)))
     }
 }
 
@@ -44,16 +44,32 @@ impl FromRequestParts<App> for ClientInfo {
     }
 }
 
-/// The last address of `X-Forwarded-For` is the one that the proxy in front saw; those before it are anybody's claim.
-fn client_address(headers: &HeaderMap, peer: Option<IpAddr>, tls: TlsEnd) -> Option<IpAddr> {
-    let forwarded = || {
-        let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-        last.rsplit(',').next()?.trim().parse().ok()
-    };
-    match tls {
-        TlsEnd::Nowhere => peer,
-        TlsEnd::InFront => forwarded().or(peer),
+/// Goes back from the connection's peer along `X-Forwarded-For`, from the right, as long as the address is a trusted
+/// proxy's: the first that is not is the client. Whatever stands further left is anybody's claim.
+fn client_address(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[AddressBlock]) -> Option<IpAddr> {
+    let is_proxy = |address: IpAddr| trusted.iter().any(|block| block.contains(address));
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let mut client = peer?.to_canonical();
+    for hop in hops {
+        if !is_proxy(client) {
+            break;
+        }
+        match address(hop) {
+            Some(before) => client = before,
+            // What this proxy did not understand, nobody else can vouch for.
+            None => break,
+        }
     }
+    Some(client)
+}
+
+/// A hop, with or without the port that some proxies add.
+fn address(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?.trim();
+    let alone = text.parse::<IpAddr>().ok();
+    let address = alone.or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))?;
+    Some(address.to_canonical())
 }
 
 fn printable(bytes: &[u8]) -> String {
@@ -82,22 +98,42 @@ mod tests {
         headers
     }
 
-    #[test]
-    fn a_forwarded_address_is_believed_only_from_a_proxy_in_front() {
-        let peer = "127.0.0.1".parse().ok();
-        let headers = forwarded(&["203.0.113.9"]);
-        assert_eq!(client_address(&headers, peer, TlsEnd::Nowhere), peer);
-        assert_eq!(client_address(&headers, peer, TlsEnd::InFront), "203.0.113.9".parse().ok());
+    fn client(values: &[&'static str], peer: &str, trusted: &[&str]) -> String {
+        let trusted: Vec<AddressBlock> = trusted.iter().map(|block| block.parse().expect("a block")).collect();
+        client_address(&forwarded(values), peer.parse().ok(), &trusted).expect("an address").to_string()
     }
 
     #[test]
-    fn only_the_last_forwarded_address_counts() {
-        let peer = "127.0.0.1".parse().ok();
-        let client = "203.0.113.9".parse().ok();
-        for values in [&["1.2.3.4, 203.0.113.9"][..], &["1.2.3.4", "203.0.113.9"][..]] {
-            assert_eq!(client_address(&forwarded(values), peer, TlsEnd::InFront), client);
+    fn a_forwarded_address_is_believed_only_from_a_trusted_proxy() {
+        let claims = &["203.0.113.9"];
+        assert_eq!(client(claims, "127.0.0.1", &[]), "127.0.0.1");
+        assert_eq!(client(claims, "198.51.100.4", &["10.0.0.0/8"]), "198.51.100.4");
+        assert_eq!(client(claims, "10.0.0.7", &["10.0.0.0/8"]), "203.0.113.9");
+        assert_eq!(client(claims, "::ffff:10.0.0.7", &["10.0.0.0/8"]), "203.0.113.9");
+        assert_eq!(client(&[], "10.0.0.7", &["10.0.0.0/8"]), "10.0.0.7");
+    }
+
+    #[test]
+    fn what_stands_left_of_the_first_stranger_is_a_claim() {
+        let trusted = &["10.0.0.0/8", "2001:db8::/32"];
+        for values in [
+            &["1.2.3.4, 203.0.113.9"][..],
+            &["1.2.3.4", "203.0.113.9"],
+            &["10.1.1.1, 1.2.3.4, 203.0.113.9, 10.0.0.8"],
+            &["1.2.3.4,203.0.113.9", " 2001:db8::1 , 10.0.0.8"],
+            &["203.0.113.9:4711, [2001:db8::1]:443"],
+        ] {
+            assert_eq!(client(values, "10.0.0.7", trusted), "203.0.113.9", "{values:?}");
         }
-        assert_eq!(client_address(&forwarded(&["1.2.3.4, nonsense"]), peer, TlsEnd::InFront), peer);
+    }
+
+    #[test]
+    fn nonsense_ends_the_way_back() {
+        let trusted = &["10.0.0.0/8"];
+        for nonsense in ["1.2.3.4, nonsense", "1.2.3.4,", "1.2.3.4, 203.0.113.9 x", "_hidden"] {
+            assert_eq!(client(&[nonsense], "10.0.0.7", trusted), "10.0.0.7", "{nonsense:?}");
+        }
+        assert_eq!(client(&["1.2.3.4, x, 10.0.0.8"], "10.0.0.7", trusted), "10.0.0.8");
     }
 
     #[test]

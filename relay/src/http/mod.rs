@@ -3,6 +3,7 @@
 //! [`router`] is the one table of what there is; one endpoint a file; every failure is a [`problem::Problem`].
 
 pub mod assets;
+pub mod audit_events;
 pub mod client;
 pub mod clusters;
 pub mod context;

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
-use super::{assets, clusters, health, inventory, login_sessions, me, middleware, sessions};
+use super::{assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, sessions};
 use crate::app::App;
 
 #[derive(OpenApi)]
@@ -24,6 +24,7 @@ use crate::app::App;
         (name = "login", description = "Signing in and out"),
         (name = "clusters", description = "Registered clusters and what is in them"),
         (name = "sessions", description = "Terminals"),
+        (name = "audit", description = "What was done, by whom and from where"),
     )
 )]
 struct Api;
@@ -68,6 +69,10 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::get::get))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
+            // What was done
+            .routes(routes!(audit_events::list::get))
+            .routes(routes!(audit_events::stream::get))
+            .routes(routes!(audit_events::export::get))
             // Terminals
             .routes(routes!(sessions::create::post))
             .routes(routes!(sessions::list::get))

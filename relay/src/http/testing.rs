@@ -12,6 +12,8 @@ use http_body_util::BodyExt;
 use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, UserId};
 use podlatch_protocol::request::AfterExit;
 use serde_json::Value;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -20,11 +22,12 @@ use super::{rate_limit, router};
 use crate::app::App;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::{Clock, ClockHand, UnixMillis};
-use crate::config::{Config, TlsEnd};
+use crate::config::{CommandSource, Config, TlsEnd};
 use crate::data_folder;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
+use crate::domain::audit::Origin;
 use crate::domain::cluster::{Cluster, ClusterType};
-use crate::domain::organisation::{ClientInfo, Membership};
+use crate::domain::organisation::{ClientInfo, Membership, Role};
 use crate::entropy::Entropy;
 use crate::lifecycle::Lifecycle;
 use crate::recording::Recorder;
@@ -70,11 +73,13 @@ impl TestRelay {
             public_url: None,
             tunnel_address: None,
             tls: TlsEnd::Nowhere,
+            trusted_proxies: Vec::new(),
             grace: Duration::from_mins(5),
             after_exit: AfterExit::Leave,
+            commands: CommandSource::Screen,
         };
         let recordings = data_folder::create_recordings(folder.path()).expect("a folder");
-        let settings = Settings { grace: config.grace, after_exit: config.after_exit };
+        let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
         let sessions = Sessions::new(
             store.clone(),
             Recorder::start(recordings).expect("starts"),
@@ -116,7 +121,7 @@ impl TestRelay {
                 owner_email: email,
                 owner_name: "Ada".parse().expect("a name"),
             };
-            store.create_organisation_with_owner(&new, now).await.expect("creates")
+            store.create_organisation_with_owner(&new, &Origin::operator(), now).await.expect("creates")
         };
         let token = Token::generate(TokenKind::SignInLink, &self.app.entropy);
         let link = NewSignInLink {
@@ -125,7 +130,7 @@ impl TestRelay {
             user: membership.user.id,
             expires_at: now.plus(Duration::from_hours(1)),
         };
-        store.create_sign_in_link(&link).await.expect("creates");
+        store.create_sign_in_link(&link, &Origin::operator(), now).await.expect("creates");
         (token, membership)
     }
 
@@ -143,6 +148,21 @@ impl TestRelay {
         SignedIn { membership, cookie: format!("podlatch={}", cookie.expose()) }
     }
 
+    /// Makes somebody a member of another's organisation, which no part of the relay can do yet, and signs them in there.
+    pub(crate) async fn joins(&self, of: &SignedIn, email: &str, role: Role) -> SignedIn {
+        let (_, own) = self.sign_in_link(email).await;
+        let DatabaseUrl::Sqlite(path) = &self.app.config.database else { panic!("is SQLite") };
+        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("opens");
+        sqlx::query("UPDATE memberships SET organisation_id = $1, role = $2 WHERE organisation_id = $3")
+            .bind(of.membership.organisation.id.as_uuid())
+            .bind(role.slug())
+            .bind(own.organisation.id.as_uuid())
+            .execute(&mut connection)
+            .await
+            .expect("updates");
+        self.sign_in(email).await
+    }
+
     pub(crate) async fn cluster(&self, of: &SignedIn, name: &str) -> Cluster {
         let new = NewCluster {
             id: self.id(ClusterId::new),
@@ -150,7 +170,7 @@ impl TestRelay {
             name: name.parse().expect("a name"),
             cluster_type: ClusterType::Private,
         };
-        self.app.store.create_cluster(&new, self.app.clock.now()).await.expect("creates")
+        self.app.store.create_cluster(&new, &Origin::operator(), self.app.clock.now()).await.expect("creates")
     }
 
     pub(crate) async fn agent(&self, of: &Cluster) -> AgentId {
@@ -169,7 +189,7 @@ impl TestRelay {
             kubernetes_version: String::new(),
             certificate_expires_at: now.plus(Duration::from_hours(24)),
         };
-        self.app.store.insert_agent(&agent).await.expect("inserts");
+        self.app.store.insert_agent(&agent, &ClientInfo::default()).await.expect("inserts");
         agent.id
     }
 
@@ -235,6 +255,13 @@ impl TestRequest<'_> {
         let mut with_type = self.header("content-type", content_type);
         *with_type.request.body_mut() = Body::from(body);
         with_type
+    }
+
+    /// Sends, and leaves the answer's body to be read as it comes.
+    pub(crate) async fn stream(self) -> Body {
+        let Ok(response) = self.router.oneshot(self.request).await;
+        assert_eq!(response.status(), 200);
+        response.into_body()
     }
 
     pub(crate) async fn send(self) -> TestResponse {

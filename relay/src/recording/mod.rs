@@ -1,35 +1,45 @@
 //! Recordings: nothing that a process writes is shown before it is written here.
 //!
-//! A recording is a folder with two files: `output`, the raw bytes, in which an output offset is a file offset; and
-//! `timeline`, fixed-size entries that say when which offset was reached and when the terminal changed its size
-//! ([`timeline`]).
+//! A session's *hot log* is a folder with two files: `output`, the bytes that viewers see, in which a recorded offset is a
+//! file offset; and `timeline`, which says when which offset was reached and what else happened there ([`timeline`]).
+//!
+//! Two offsets ([`Position`]): viewers count *recorded* bytes, the agent counts *source* bytes. They differ by what the relay
+//! takes out of the output.
 //!
 //! Two watermarks: what is *written* (handed to the kernel, survives a killed relay) may be shown; what is *durable*
 //! (synced, survives a lost machine) may be forgotten by the agent's holder. Writing and syncing each have their own
 //! threads, so that a slow disk stalls output and nothing else.
 
 mod files;
+mod following;
 mod reading;
 mod snapshot;
 mod tail;
 mod timeline;
+mod utf8;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use podlatch_protocol::id::SessionId;
+use podlatch_protocol::id::{OrganisationId, SessionId};
+use podlatch_protocol::session::{Ended, ExitOutcome};
 use podlatch_protocol::terminal::TerminalSize;
-use tokio::sync::{Semaphore, mpsc, watch};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::UnixMillis;
-use files::Files;
+use files::{Files, LogEnd};
 use tail::Tail;
+use timeline::{Event, Exit};
 use writer::Job;
 
+pub(crate) use following::{LogReader, Step};
 pub use reading::ReadError;
 pub use snapshot::Snapshot;
+pub(crate) use timeline::Mark;
+pub use timeline::OutputEnd;
 pub use writer::Recorder;
 
 /// Output of one session that may wait for the disk, in bytes.
@@ -53,6 +63,46 @@ pub enum RecordingError {
     ShuttingDown,
 }
 
+/// A place in a session's output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Bytes that were recorded: what viewers count.
+    pub recorded: u64,
+    /// Bytes that the process wrote: what the agent counts. Never below `recorded`.
+    pub source: u64,
+}
+
+impl Position {
+    /// Bytes that were taken out of the output before it was recorded.
+    pub fn stripped(self) -> u64 {
+        self.source.saturating_sub(self.recorded)
+    }
+}
+
+/// Output to record.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// What viewers see of it; may be empty.
+    pub bytes: Bytes,
+    /// Source offset behind it.
+    pub source_end: u64,
+    /// When it came.
+    pub at: UnixMillis,
+}
+
+/// What a recording begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRecording {
+    /// Whose.
+    pub organisation: OrganisationId,
+    /// Of which session.
+    pub session: SessionId,
+    /// The terminal's size at first.
+    pub size: TerminalSize,
+    /// When.
+    pub at: UnixMillis,
+}
+
 /// One session's recording. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Recording {
@@ -64,8 +114,11 @@ pub struct Recording {
 struct Shared {
     session: SessionId,
     folder: PathBuf,
+    position: Mutex<Position>,
     written: watch::Sender<u64>,
+    stripped: watch::Sender<u64>,
     failure: watch::Sender<Option<Arc<str>>>,
+    synced: watch::Sender<LogEnd>,
     durable: watch::Sender<u64>,
     tail: Mutex<Tail>,
     files: Mutex<Files>,
@@ -74,29 +127,105 @@ struct Shared {
     sync: writer::SyncState,
 }
 
+impl Shared {
+    fn new(session: SessionId, folder: PathBuf, files: Files) -> Self {
+        let position = files.end().position;
+        Self {
+            session,
+            folder,
+            position: Mutex::new(position),
+            written: watch::Sender::new(position.recorded),
+            stripped: watch::Sender::new(position.stripped()),
+            failure: watch::Sender::new(None),
+            // What an earlier life wrote may not have been synced; the next sync says.
+            synced: watch::Sender::new(LogEnd::default()),
+            durable: watch::Sender::new(0),
+            tail: Mutex::new(Tail::at(position.recorded)),
+            files: Mutex::new(files),
+            room: Semaphore::new(IN_FLIGHT_BYTES),
+            sync: writer::SyncState::default(),
+        }
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn position(&self) -> Position {
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is written up to here.
+    fn move_to(&self, position: Position) {
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
+        self.stripped
+            .send_if_modified(|stripped| std::mem::replace(stripped, position.stripped()) != position.stripped());
+        self.written.send_if_modified(|written| std::mem::replace(written, position.recorded) != position.recorded);
+    }
+}
+
 impl Recording {
     /// Records output that follows what was recorded before, and returns when it is on its way: [`Self::written`] tells
     /// when it is written. Waits while the disk is behind. Not cancel safe: the bytes may or may not have gone.
-    pub async fn append(&self, bytes: Bytes, at: UnixMillis) -> Result<(), RecordingError> {
-        let room = u32::try_from(bytes.len().min(IN_FLIGHT_BYTES)).unwrap_or(u32::MAX);
+    pub async fn append(&self, piece: Piece) -> Result<(), RecordingError> {
+        let room = u32::try_from(piece.bytes.len().min(IN_FLIGHT_BYTES)).unwrap_or(u32::MAX);
         let permit = self.shared.room.acquire_many(room).await.map_err(|_| RecordingError::ShuttingDown)?;
         // Given back by the writer.
         permit.forget();
-        self.send(Job::Output { recording: Arc::clone(&self.shared), bytes, at }).await
+        self.send(Job::Output { recording: Arc::clone(&self.shared), piece }).await
     }
 
     /// Records a new size of the terminal, in order with the output. Not cancel safe.
     pub async fn resize(&self, size: TerminalSize, at: UnixMillis) -> Result<(), RecordingError> {
-        self.send(Job::Resize { recording: Arc::clone(&self.shared), size, at }).await
+        self.note(Event::Resize(size), at).await
+    }
+
+    /// Records something to find again, such as a command whose secrets were taken out, in order with the output. A label
+    /// beyond 4 KiB is cut. Not cancel safe.
+    pub async fn marker(&self, label: String, at: UnixMillis) -> Result<(), RecordingError> {
+        self.note(Event::Marker(label), at).await
+    }
+
+    /// Records what the shell said, and that the output went on to `source_end` with it: in order with the output, and at
+    /// once, so that no mark is recorded twice. Not cancel safe.
+    pub(crate) async fn mark(&self, mark: Mark, source_end: u64, at: UnixMillis) -> Result<(), RecordingError> {
+        self.send(Job::Mark { recording: Arc::clone(&self.shared), mark, source_end, at }).await
+    }
+
+    async fn note(&self, event: Event, at: UnixMillis) -> Result<(), RecordingError> {
+        self.send(Job::Note { recording: Arc::clone(&self.shared), event, at }).await
+    }
+
+    /// Records the session's end behind all that was appended before, and returns where the recording ends. Nothing is
+    /// recorded after it. Not cancel safe.
+    pub async fn finish(&self, ended: &Ended, output: OutputEnd, at: UnixMillis) -> Result<Position, RecordingError> {
+        let status = match ended.outcome {
+            ExitOutcome::Exited(status) => Some(status),
+            ExitOutcome::Failed(_) | ExitOutcome::Unknown => None,
+        };
+        let (done, answer) = oneshot::channel();
+        let exit = Exit { status, output };
+        self.send(Job::Finish { recording: Arc::clone(&self.shared), exit, at, done }).await?;
+        answer.await.map_err(|_| RecordingError::ShuttingDown)
     }
 
     async fn send(&self, job: Job) -> Result<(), RecordingError> {
         self.jobs.send(job).await.map_err(|_| RecordingError::ShuttingDown)
     }
 
-    /// Up to which offset it is written.
+    /// Up to where it is written.
+    pub fn position(&self) -> Position {
+        self.shared.position()
+    }
+
+    /// Up to which recorded offset it is written.
     pub fn written(&self) -> watch::Receiver<u64> {
         self.shared.written.subscribe()
+    }
+
+    /// How many bytes were taken out of the output so far; see [`Position::stripped`].
+    pub fn stripped(&self) -> watch::Receiver<u64> {
+        self.shared.stripped.subscribe()
     }
 
     /// Set when something could not be written: nothing will be written any more. Says why.
@@ -104,12 +233,12 @@ impl Recording {
         self.shared.failure.subscribe()
     }
 
-    /// Up to which offset it is durable.
+    /// Up to which source offset it is durable.
     pub fn durable(&self) -> watch::Receiver<u64> {
         self.shared.durable.subscribe()
     }
 
-    /// Forgets recent output below `offset` in memory; it stays readable from the disk.
+    /// Forgets recent output below the recorded `offset` in memory; it stays readable from the disk.
     pub fn release_below(&self, offset: u64) {
         self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).release_below(offset);
     }
@@ -119,6 +248,9 @@ impl Recording {
 mod tests {
     use std::fs::OpenOptions;
     use std::io::Write;
+
+    use podlatch_protocol::close::EndCause;
+    use podlatch_protocol::session::Cleanup;
 
     use super::*;
 
@@ -136,8 +268,34 @@ mod tests {
         Begun { recorder, session: SessionId::new(1, &[1; 10]), folder }
     }
 
+    const SIZE: TerminalSize = TerminalSize::DEFAULT;
+
+    /// As if nothing had been taken out.
     async fn append(recording: &Recording, bytes: &'static [u8]) {
-        recording.append(Bytes::from_static(bytes), NOW).await.expect("appends");
+        append_stripped(recording, bytes, 0).await;
+    }
+
+    /// Appends output of which `stripped` bytes were taken out; waits until it is written.
+    async fn append_stripped(recording: &Recording, bytes: &'static [u8], stripped: u64) {
+        let source_end = recording.position().source + bytes.len() as u64 + stripped;
+        let piece = Piece { bytes: Bytes::from_static(bytes), source_end, at: NOW };
+        recording.append(piece).await.expect("appends");
+        let (mut written, mut taken_out) = (recording.written(), recording.stripped());
+        while recording.position().source != source_end {
+            tokio::select! {
+                changed = written.changed() => changed.expect("is recorded"),
+                changed = taken_out.changed() => changed.expect("is recorded"),
+            }
+        }
+    }
+
+    async fn create(recorder: &Recorder, session: SessionId) -> Result<Recording, RecordingError> {
+        let organisation = OrganisationId::new(1, &[1; 10]);
+        recorder.create(NewRecording { organisation, session, size: SIZE, at: NOW }).await
+    }
+
+    async fn resume(recorder: &Recorder, session: SessionId) -> Result<Recording, RecordingError> {
+        recorder.resume(OrganisationId::new(1, &[1; 10]), session).await
     }
 
     async fn written(recording: &Recording, offset: u64) {
@@ -147,7 +305,7 @@ mod tests {
     #[tokio::test]
     async fn output_is_written_then_durable_and_readable_from_memory_and_from_the_disk() {
         let Begun { recorder, session, folder } = begin();
-        let recording = recorder.create(session).await.expect("begins");
+        let recording = create(&recorder, session).await.expect("begins");
         append(&recording, b"hello ").await;
         append(&recording, b"world").await;
         written(&recording, 11).await;
@@ -162,7 +320,7 @@ mod tests {
     #[tokio::test]
     async fn a_recording_goes_on_where_a_killed_relay_left_it() {
         let Begun { recorder, session, folder } = begin();
-        let recording = recorder.create(session).await.expect("begins");
+        let recording = create(&recorder, session).await.expect("begins");
         append(&recording, b"before").await;
         recording.resize(TerminalSize::clamped(40, 10), NOW).await.expect("notes it");
         append(&recording, b"!").await;
@@ -172,7 +330,7 @@ mod tests {
         OpenOptions::new().append(true).open(&timeline).expect("opens").write_all(b"torn").expect("writes");
 
         let again = Recorder::start(folder.path().to_owned()).expect("starts");
-        let recording = again.resume(session).await.expect("resumes");
+        let recording = resume(&again, session).await.expect("resumes");
         assert_eq!(*recording.written().borrow(), 7);
         recording.durable().wait_for(|durable| *durable == 7).await.expect("is synced without new output");
         append(&recording, b" after").await;
@@ -180,29 +338,72 @@ mod tests {
         let snapshot = recording.snapshot().await.expect("draws");
         assert_eq!(snapshot.offset, 13);
         assert!(String::from_utf8_lossy(&snapshot.bytes).contains("before! after"));
-        assert_eq!(timeline.metadata().expect("exists").len() % timeline::ENTRY_BYTES as u64, 0);
+        let mut entries = files::read_timeline(&recording.shared.folder, 0).expect("opens");
+        while entries.next().expect("reads").is_some() {}
+        assert_eq!(entries.end(), timeline.metadata().expect("exists").len(), "the torn entry is gone");
     }
 
     #[tokio::test]
     async fn one_session_has_one_recording() {
         let Begun { recorder, session, folder: _folder } = begin();
-        recorder.create(session).await.expect("begins");
-        assert!(matches!(recorder.create(session).await, Err(RecordingError::Io { .. })));
-        let unknown = recorder.resume(SessionId::new(2, &[2; 10])).await;
+        create(&recorder, session).await.expect("begins");
+        assert!(matches!(create(&recorder, session).await, Err(RecordingError::Io { .. })));
+        let unknown = resume(&recorder, SessionId::new(2, &[2; 10])).await;
         assert!(matches!(unknown, Err(RecordingError::Io { .. })));
     }
 
     #[tokio::test]
     async fn what_cannot_be_written_is_never_readable_and_ends_the_appending() {
         let Begun { recorder, session, folder: _folder } = begin();
-        let recording = recorder.create(session).await.expect("begins");
+        let recording = create(&recorder, session).await.expect("begins");
         append(&recording, b"kept").await;
         written(&recording, 4).await;
         let full = || OpenOptions::new().append(true).open("/dev/full").expect("a device that is always full");
         *recording.shared.files.lock().expect("no holder panics") = Files::from_files(full(), full());
-        append(&recording, b"lost").await;
+        let piece = |bytes| Piece { bytes: Bytes::from_static(bytes), source_end: 8, at: NOW };
+        recording.append(piece(b"lost")).await.expect("is on its way");
         recording.failure().wait_for(Option::is_some).await.expect("is noticed");
         assert_eq!(*recording.written().borrow(), 4);
-        assert!(recording.append(Bytes::from_static(b"more"), NOW).await.is_err());
+        assert!(recording.append(piece(b"more")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_agent_is_answered_in_source_bytes_and_the_viewer_in_recorded_ones() {
+        let Begun { recorder, session, folder } = begin();
+        let recording = create(&recorder, session).await.expect("begins");
+        append_stripped(&recording, b"$ ", 30).await;
+        append_stripped(&recording, b"", 12).await;
+        assert_eq!(recording.position(), Position { recorded: 2, source: 44 });
+        assert_eq!((*recording.written().borrow(), *recording.stripped().borrow()), (2, 42));
+        recording.durable().wait_for(|durable| *durable == 44).await.expect("is synced");
+        drop((recording, recorder));
+
+        let again = Recorder::start(folder.path().to_owned()).expect("starts");
+        let recording = resume(&again, session).await.expect("resumes");
+        assert_eq!(recording.position(), Position { recorded: 2, source: 44 });
+    }
+
+    #[tokio::test]
+    async fn markers_and_the_end_are_in_order_with_the_output() {
+        let Begun { recorder, session, folder: _folder } = begin();
+        let recording = create(&recorder, session).await.expect("begins");
+        append(&recording, b"$ ls").await;
+        recording.marker("ls".to_owned(), NOW).await.expect("notes it");
+        let piece = Piece { bytes: Bytes::from_static(b"a b"), source_end: 7, at: NOW };
+        recording.append(piece).await.expect("appends");
+        let (outcome, output) = (ExitOutcome::Exited(3), OutputEnd::At(7));
+        let ended = Ended { cause: EndCause::Exited, outcome, cleanup: Cleanup::NotWanted, output_length: 7 };
+        let end = recording.finish(&ended, output, NOW).await.expect("ends");
+        assert_eq!(end, Position { recorded: 7, source: 7 });
+
+        let mut entries = files::read_timeline(&recording.shared.folder, 0).expect("opens");
+        let mut events = Vec::new();
+        while let Some(entry) = entries.next().expect("reads") {
+            events.push((entry.event, entry.position.recorded));
+        }
+        let exit = Event::Exit(Exit { status: Some(3), output });
+        let marker = Event::Marker("ls".to_owned());
+        let expected = [(Event::Resize(SIZE), 0), (Event::Output, 4), (marker, 4), (Event::Output, 7), (exit, 7)];
+        assert_eq!(events, expected);
     }
 }

@@ -6,7 +6,6 @@
 mod modes;
 
 use std::fmt::Write;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -16,6 +15,7 @@ use podlatch_protocol::terminal::TerminalSize;
 
 use super::files;
 use super::timeline::Event;
+use super::utf8::Utf8;
 use modes::Modes;
 
 /// Lines above the screen that are kept for scrolling back.
@@ -36,11 +36,12 @@ pub struct Snapshot {
 /// Draws the output of a recording up to `end`. Blocking: takes time in proportion to the recording's length.
 pub(super) fn take(folder: &Path, end: u64) -> io::Result<Snapshot> {
     let mut model = Model::new();
-    let mut output = File::open(folder.join("output"))?.take(end);
+    let mut output = files::open_output(folder)?.take(end);
     let mut at = 0;
-    for entry in files::read_timeline(folder)? {
+    let mut entries = files::read_timeline(folder, 0)?;
+    while let Some(entry) = entries.next()? {
         if let Event::Resize(size) = entry.event {
-            let until = entry.offset.min(end);
+            let until = entry.position.recorded.min(end);
             model.feed_from(&mut output, until.saturating_sub(at))?;
             at = at.max(until);
             model.resize(size);
@@ -53,8 +54,7 @@ pub(super) fn take(folder: &Path, end: u64) -> io::Result<Snapshot> {
 struct Model {
     terminal: Terminal,
     modes: Modes,
-    /// The beginning of a character whose rest is still to come.
-    split: Vec<u8>,
+    utf8: Utf8,
 }
 
 impl Model {
@@ -64,7 +64,7 @@ impl Model {
         Self {
             terminal: terminal.unwrap_or_else(|_| unreachable!("a terminal size is never zero")),
             modes: Modes::default(),
-            split: Vec::new(),
+            utf8: Utf8::default(),
         }
     }
 
@@ -86,27 +86,9 @@ impl Model {
         Ok(())
     }
 
-    /// Decodes UTF-8 as a browser does: what is invalid becomes U+FFFD, what is incomplete waits.
     fn feed(&mut self, bytes: &[u8]) {
         self.modes.feed(bytes);
-        let mut all = std::mem::take(&mut self.split);
-        all.extend_from_slice(bytes);
-        let mut rest = all.as_slice();
-        loop {
-            match std::str::from_utf8(rest) {
-                Ok(text) => return self.terminal.feed(text),
-                Err(error) => {
-                    let (valid, after) = rest.split_at(error.valid_up_to());
-                    self.terminal.feed(std::str::from_utf8(valid).unwrap_or_default());
-                    let Some(invalid) = error.error_len() else {
-                        self.split = after.to_vec();
-                        return;
-                    };
-                    self.terminal.feed("\u{fffd}");
-                    rest = &after[invalid..];
-                }
-            }
-        }
+        self.terminal.feed(self.utf8.decode(bytes));
     }
 
     /// Scrollback first, pushed out of the screen by empty lines; then the screen, its modes, and the split character.
@@ -126,7 +108,7 @@ impl Model {
         text.push_str(&self.terminal.dump());
         self.modes.draw(&mut text);
         let mut bytes = text.into_bytes();
-        bytes.extend_from_slice(&self.split);
+        bytes.extend_from_slice(self.utf8.split());
         bytes
     }
 }

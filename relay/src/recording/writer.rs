@@ -4,19 +4,17 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
+use std::sync::{Arc, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use podlatch_protocol::id::SessionId;
-use podlatch_protocol::terminal::TerminalSize;
-use tokio::sync::{Semaphore, mpsc, watch};
+use podlatch_protocol::id::{OrganisationId, SessionId};
+use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::files::Files;
-use super::tail::Tail;
-use super::timeline::{Entry, Event};
-use super::{IN_FLIGHT_BYTES, Recording, RecordingError, Shared};
+use super::timeline::{Event, Exit, Mark};
+use super::{IN_FLIGHT_BYTES, NewRecording, Piece, Position, Recording, RecordingError, Shared};
 use crate::clock::UnixMillis;
 
 /// Jobs of all sessions that may wait for the writer.
@@ -38,13 +36,25 @@ const SYNC_AT_BYTES: u64 = 512 * 1024;
 pub(super) enum Job {
     Output {
         recording: Arc<Shared>,
-        bytes: Bytes,
+        piece: Piece,
+    },
+    Note {
+        recording: Arc<Shared>,
+        event: Event,
         at: UnixMillis,
     },
-    Resize {
+    Mark {
         recording: Arc<Shared>,
-        size: TerminalSize,
+        mark: Mark,
+        source_end: u64,
         at: UnixMillis,
+    },
+    /// The last event. Answers when it is written, with where the recording ends.
+    Finish {
+        recording: Arc<Shared>,
+        exit: Exit,
+        at: UnixMillis,
+        done: oneshot::Sender<Position>,
     },
     /// What an earlier life of the relay wrote may not be durable.
     Sync {
@@ -64,7 +74,9 @@ impl std::fmt::Debug for Job {
         // Terminal bytes must not reach a log by way of a debug print.
         f.write_str(match self {
             Self::Output { .. } => "Job::Output",
-            Self::Resize { .. } => "Job::Resize",
+            Self::Note { .. } => "Job::Note",
+            Self::Mark { .. } => "Job::Mark",
+            Self::Finish { .. } => "Job::Finish",
             Self::Sync { .. } => "Job::Sync",
         })
     }
@@ -111,12 +123,17 @@ impl Recorder {
     }
 
     /// Begins a session's recording. Cancel safe in that nothing depends on what a cancelled one leaves behind.
-    pub async fn create(&self, session: SessionId) -> Result<Recording, RecordingError> {
-        self.open(session, |folder| Files::create(folder).map(|files| (files, 0))).await
+    pub async fn create(&self, new: NewRecording) -> Result<Recording, RecordingError> {
+        self.open(new.session, move |folder| {
+            let mut files = Files::create(folder)?;
+            files.note(Event::Resize(new.size), new.at)?;
+            Ok(files)
+        })
+        .await
     }
 
     /// Continues a session's recording where it ends. Cancel safe.
-    pub async fn resume(&self, session: SessionId) -> Result<Recording, RecordingError> {
+    pub async fn resume(&self, _organisation: OrganisationId, session: SessionId) -> Result<Recording, RecordingError> {
         let recording = self.open(session, Files::resume).await?;
         recording.send(Job::Sync { recording: Arc::clone(&recording.shared) }).await?;
         Ok(recording)
@@ -125,26 +142,14 @@ impl Recorder {
     async fn open(
         &self,
         session: SessionId,
-        open: impl FnOnce(&Path) -> io::Result<(Files, u64)> + Send + 'static,
+        open: impl FnOnce(&Path) -> io::Result<Files> + Send + 'static,
     ) -> Result<Recording, RecordingError> {
         let folder = self.folder.join(session.to_string());
         let path = folder.clone();
         let opened =
             tokio::task::spawn_blocking(move || open(&path)).await.map_err(|_| RecordingError::ShuttingDown)?;
-        let (files, length) = opened.map_err(|source| RecordingError::Io { path: folder.clone(), source })?;
-        let shared = Shared {
-            session,
-            folder,
-            written: watch::Sender::new(length),
-            failure: watch::Sender::new(None),
-            // What an earlier life wrote may not have been synced; the next sync says.
-            durable: watch::Sender::new(0),
-            tail: Mutex::new(Tail::at(length)),
-            files: Mutex::new(files),
-            room: Semaphore::new(IN_FLIGHT_BYTES),
-            sync: SyncState::default(),
-        };
-        Ok(Recording { shared: Arc::new(shared), jobs: self.jobs.clone() })
+        let files = opened.map_err(|source| RecordingError::Io { path: folder.clone(), source })?;
+        Ok(Recording { shared: Arc::new(Shared::new(session, folder, files)), jobs: self.jobs.clone() })
     }
 }
 
@@ -154,19 +159,19 @@ fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncReq
         let mut jobs = batch.drain(..).peekable();
         while let Some(job) = jobs.next() {
             match job {
-                Job::Output { recording, bytes, mut at } => {
-                    let mut pieces = vec![bytes];
-                    while let Some(Job::Output { bytes, at: later, .. }) = jobs.next_if(|job| job.follows(&recording)) {
-                        pieces.push(bytes);
-                        at = later;
+                Job::Output { recording, piece } => {
+                    let mut run = Run::of(piece);
+                    while let Some(Job::Output { piece, .. }) = jobs.next_if(|job| job.follows(&recording)) {
+                        run.push(piece);
                     }
-                    write_output(&recording, pieces, at, sync);
+                    write_output(&recording, run, sync);
                 }
-                Job::Resize { recording, size, at } => {
-                    let offset = *recording.written.borrow();
-                    let entry = Entry { event: Event::Resize(size), at, offset };
-                    let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).mark(entry);
-                    note_failure(&recording, result);
+                Job::Note { recording, event, at } => note(&recording, event, at, sync),
+                Job::Mark { recording, mark, source_end, at } => write_mark(&recording, mark, (source_end, at), sync),
+                Job::Finish { recording, exit, at, done } => {
+                    note(&recording, Event::Exit(exit), at, sync);
+                    // An error means that nobody waits any more.
+                    let _over = done.send(recording.position());
                 }
                 Job::Sync { recording } => ask_for_sync(&recording, sync),
             }
@@ -174,30 +179,73 @@ fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncReq
     }
 }
 
+/// Pieces of output that follow each other.
+struct Run {
+    pieces: Vec<Bytes>,
+    source_end: u64,
+    at: UnixMillis,
+}
+
+impl Run {
+    fn of(piece: Piece) -> Self {
+        Self { pieces: vec![piece.bytes], source_end: piece.source_end, at: piece.at }
+    }
+
+    fn push(&mut self, piece: Piece) {
+        self.pieces.push(piece.bytes);
+        self.source_end = piece.source_end;
+        self.at = piece.at;
+    }
+}
+
 /// Writes output that arrived in several pieces, as one.
-fn write_output(recording: &Arc<Shared>, pieces: Vec<Bytes>, at: UnixMillis, sync: &std_mpsc::SyncSender<SyncRequest>) {
+fn write_output(recording: &Arc<Shared>, run: Run, sync: &std_mpsc::SyncSender<SyncRequest>) {
     if recording.failure.borrow().is_some() {
         return;
     }
-    let room = pieces.iter().map(|piece| piece.len().min(IN_FLIGHT_BYTES)).sum();
-    let offset = *recording.written.borrow() + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-    let entry = Entry { event: Event::Output, at, offset };
-    let result = recording.files.lock().unwrap_or_else(PoisonError::into_inner).append(&pieces, entry);
-    if !note_failure(recording, result) {
+    let room = run.pieces.iter().map(|piece| piece.len().min(IN_FLIGHT_BYTES)).sum();
+    let result = recording.files().append(&run.pieces, run.source_end, run.at);
+    let Some(position) = note_failure(recording, result) else {
         return;
-    }
+    };
     {
         let mut tail = recording.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        for piece in pieces {
+        for piece in run.pieces {
             tail.push(piece);
         }
     }
-    recording.written.send_replace(offset);
+    recording.move_to(position);
     recording.room.add_permits(room);
-    let unsynced = offset - *recording.durable.borrow();
+    let unsynced = position.source - recording.synced.borrow().position.source;
     ask_for_sync(recording, sync);
     if unsynced >= SYNC_AT_BYTES && recording.sync.ask(NOW) {
         request_sync(recording, SyncRequest::Now(Arc::clone(recording)), sync);
+    }
+}
+
+fn note(recording: &Arc<Shared>, event: Event, at: UnixMillis, sync: &std_mpsc::SyncSender<SyncRequest>) {
+    if recording.failure.borrow().is_some() {
+        return;
+    }
+    let result = recording.files().note(event, at);
+    if note_failure(recording, result).is_some() {
+        ask_for_sync(recording, sync);
+    }
+}
+
+fn write_mark(
+    recording: &Arc<Shared>,
+    mark: Mark,
+    (source_end, at): (u64, UnixMillis),
+    sync: &std_mpsc::SyncSender<SyncRequest>,
+) {
+    if recording.failure.borrow().is_some() {
+        return;
+    }
+    let result = recording.files().mark(mark, source_end, at);
+    if let Some(position) = note_failure(recording, result) {
+        recording.move_to(position);
+        ask_for_sync(recording, sync);
     }
 }
 
@@ -214,16 +262,18 @@ fn request_sync(recording: &Shared, request: SyncRequest, sync: &std_mpsc::SyncS
     }
 }
 
-/// Notes a failure once; nothing is written after it. Returns whether all is well.
-fn note_failure(recording: &Shared, result: io::Result<()>) -> bool {
-    let Err(error) = result else {
-        return true;
-    };
-    error!(session.id = %recording.session, %error, "a recording cannot be written; its session will be ended");
-    // Whoever waits for room learns that there will be none.
-    recording.room.close();
-    recording.failure.send_replace(Some(error.to_string().into()));
-    false
+/// Notes a failure once; nothing is written after it. Returns what succeeded.
+fn note_failure<T>(recording: &Shared, result: io::Result<T>) -> Option<T> {
+    match result {
+        Ok(done) => Some(done),
+        Err(error) => {
+            error!(session.id = %recording.session, %error, "a recording cannot be written; its session will be ended");
+            // Whoever waits for room learns that there will be none.
+            recording.room.close();
+            recording.failure.send_replace(Some(error.to_string().into()));
+            None
+        }
+    }
 }
 
 fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>) {
@@ -259,12 +309,15 @@ fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>) {
 }
 
 fn sync_one(recording: &Shared) {
-    // Before the offset is read: what is written from here on asks anew.
+    // Before the end is read: what is written from here on asks anew.
     recording.sync.clear();
-    let offset = *recording.written.borrow();
-    let duplicates = recording.files.lock().unwrap_or_else(PoisonError::into_inner).duplicate();
+    let (end, duplicates) = {
+        let files = recording.files();
+        (files.end(), files.duplicate())
+    };
     let result = duplicates.and_then(|(output, timeline)| output.sync_data().and_then(|()| timeline.sync_data()));
-    if note_failure(recording, result) {
-        recording.durable.send_replace(offset);
+    if note_failure(recording, result).is_some() {
+        recording.synced.send_replace(end);
+        recording.durable.send_replace(end.position.source);
     }
 }

@@ -2,19 +2,23 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use podlatch_link::framing::{FrameReader, FrameWriter, ReadError};
 use podlatch_protocol::close::{Refusal, RefusalCode};
-use podlatch_protocol::request::{Attach, Open, Reap, ReapReply, Request};
+use podlatch_protocol::codec;
+use podlatch_protocol::frame::{Frame, FrameKind};
+use podlatch_protocol::request::{Attach, MarkNonce, Open, Reap, ReapReply, Request};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, InputApplied, Opened, Output, ToRelay};
-use podlatch_protocol::{codec, frame::FrameKind};
 use quinn::{RecvStream, SendStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::commands;
+use super::marks::{Held, MarkFilter, Passed};
 use crate::clock::Clock;
-use crate::recording::Recording;
+use crate::recording::{Piece, Recording};
 use crate::tunnel::AgentHandle;
 
 /// How long an agent may take to start a process: the container's own limit is 20 s, and the pod is looked up first.
@@ -25,6 +29,13 @@ const ATTACH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an agent may take to kill what is left: five seconds, and the way there and back.
 const REAP_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long output that may be the beginning of a mark is held back, where programs write the same: a moment that nobody
+/// sees, and longer than the parts of one write are apart.
+const HELD_PERHAPS: Duration = Duration::from_millis(50);
+
+/// The same, where nobody but a shell with marks writes it.
+const HELD_SURELY: Duration = Duration::from_secs(10);
 
 /// News from the stream that may wait for the owner.
 const NEWS: usize = 16;
@@ -41,9 +52,10 @@ pub(super) struct Link {
 pub(super) enum News {
     Applied(InputApplied),
     Ended(Ended),
-    /// The stream is over; nothing more is recorded from it. Always the last.
+    /// The stream is over; nothing more is recorded from it. Output below `received`, a source offset, was submitted to the
+    /// recording. Always the last.
     Closed {
-        recorded: u64,
+        received: u64,
         fault: Option<Fault>,
     },
 }
@@ -120,10 +132,18 @@ fn senseless(error: &dyn std::fmt::Display) -> Refusal {
 }
 
 impl HalfOpen {
-    /// Starts the reading task, which expects output from `next` on.
-    pub(super) fn start(self, recording: Recording, next: u64, clock: Clock, tracker: &TaskTracker) -> Link {
+    /// Starts the reading task, which expects output from the source offset `next` on, and takes the marks of the session's
+    /// shell out of it.
+    pub(super) fn start(
+        self,
+        (recording, next): (Recording, u64),
+        marks: Option<MarkNonce>,
+        clock: Clock,
+        tracker: &TaskTracker,
+    ) -> Link {
         let (news, receiver) = mpsc::channel(NEWS);
-        let reading = Reading { reader: self.reader, recording, next, clock, news };
+        let filter = MarkFilter::new(marks, next);
+        let reading = Reading { reader: self.reader, recording, next, filter, passed: Vec::new(), clock, news };
         tracker.spawn(reading.run());
         Link { writer: self.writer, news: receiver }
     }
@@ -132,7 +152,10 @@ impl HalfOpen {
 struct Reading {
     reader: FrameReader<RecvStream>,
     recording: Recording,
+    /// Output below this source offset was read.
     next: u64,
+    filter: MarkFilter,
+    passed: Vec<Passed>,
     clock: Clock,
     news: mpsc::Sender<News>,
 }
@@ -141,13 +164,20 @@ impl Reading {
     async fn run(mut self) {
         let fault = self.read_all().await;
         // An error means that the owner is gone.
-        let _over = self.news.send(News::Closed { recorded: self.next, fault }).await;
+        // What is held back is asked for again.
+        let _over = self.news.send(News::Closed { received: self.filter.source(), fault }).await;
     }
 
     async fn read_all(&mut self) -> Option<Fault> {
         loop {
-            let frame = match self.reader.next().await {
-                Ok(Some(frame)) => frame,
+            let frame = match self.next_frame().await {
+                Ok(Some(Woken::Frame(frame))) => frame,
+                Ok(Some(Woken::HeldLongEnough)) => {
+                    if let Err(fault) = self.release().await {
+                        return fault;
+                    }
+                    continue;
+                }
                 Err(ReadError::Oversized(error)) => {
                     warn!(%error, "an agent broke the protocol on a session's stream");
                     return Some(Fault::Protocol);
@@ -162,7 +192,12 @@ impl Reading {
                     continue;
                 }
                 Ok(Some(ToRelay::InputApplied(applied))) => News::Applied(applied),
-                Ok(Some(ToRelay::Ended(ended))) => News::Ended(ended),
+                Ok(Some(ToRelay::Ended(ended))) => {
+                    if let Err(fault) = self.release().await {
+                        return fault;
+                    }
+                    News::Ended(ended)
+                }
                 Ok(Some(ToRelay::Opened(_) | ToRelay::Attached(_) | ToRelay::Refused(_))) | Err(_) => {
                     warn!("an agent broke the protocol on a session's stream");
                     return Some(Fault::Protocol);
@@ -172,6 +207,19 @@ impl Reading {
             if self.news.send(news).await.is_err() {
                 return None;
             }
+        }
+    }
+
+    /// The next frame, unless something is held back for long enough by then.
+    async fn next_frame(&mut self) -> Result<Option<Woken>, ReadError> {
+        let limit = match self.filter.held() {
+            Held::Nothing => return Ok(self.reader.next().await?.map(Woken::Frame)),
+            Held::Perhaps => HELD_PERHAPS,
+            Held::Surely => HELD_SURELY,
+        };
+        match timeout(limit, self.reader.next()).await {
+            Ok(frame) => Ok(frame?.map(Woken::Frame)),
+            Err(_) => Ok(Some(Woken::HeldLongEnough)),
         }
     }
 
@@ -187,7 +235,37 @@ impl Reading {
         }
         let bytes = output.bytes.slice(known..);
         self.next += bytes.len() as u64;
-        // A recording that fails says so to the owner; one whose writer is gone means that the relay ends.
-        self.recording.append(bytes, self.clock.now()).await.map_err(|_| None)
+        self.filter.push(bytes, &mut self.passed);
+        self.record_passed().await
     }
+
+    /// Records what was held back as the output that it is.
+    async fn release(&mut self) -> Result<(), Option<Fault>> {
+        self.filter.release(&mut self.passed);
+        self.record_passed().await
+    }
+
+    async fn record_passed(&mut self) -> Result<(), Option<Fault>> {
+        let at = self.clock.now();
+        for passed in self.passed.drain(..) {
+            let recorded = match passed {
+                Passed::Output { bytes, source_end } => self.recording.append(Piece { bytes, source_end, at }).await,
+                Passed::Mark { mark: Some(mark), source_end } => {
+                    self.recording.mark(commands::record(mark), source_end, at).await
+                }
+                Passed::Mark { mark: None, source_end } => {
+                    self.recording.append(Piece { bytes: Bytes::new(), source_end, at }).await
+                }
+            };
+            // A recording that fails says so to the owner; one whose writer is gone means that the relay ends.
+            recorded.map_err(|_| None)?;
+        }
+        Ok(())
+    }
+}
+
+/// What ended a wait for the agent.
+enum Woken {
+    Frame(Frame),
+    HeldLongEnough,
 }

@@ -4,9 +4,11 @@
 //! input and sizes, grants credit, tells what is durable, follows the agent through silences, reconnects and restarts, and
 //! sees the session to its end.
 
+mod commands;
 mod flow;
 mod inputs;
 mod link;
+mod marks;
 mod open;
 mod pace;
 mod sessions;
@@ -84,6 +86,10 @@ enum Command {
         viewer: ViewerId,
         offset: u64,
     },
+    Window {
+        viewer: ViewerId,
+        bytes: u64,
+    },
     Leave(ViewerId),
     End(EndCause),
     Agent(AgentNews),
@@ -127,6 +133,11 @@ impl SessionHandle {
     /// A viewer has rendered everything below `offset`. Cancel safe.
     pub(crate) async fn rendered(&self, viewer: ViewerId, offset: u64) {
         self.send(Command::Rendered { viewer, offset }).await;
+    }
+
+    /// A viewer wants so many bytes under way at most. Cancel safe.
+    pub(crate) async fn window(&self, viewer: ViewerId, bytes: u64) {
+        self.send(Command::Window { viewer, bytes }).await;
     }
 
     /// The viewer is gone. Never waits: it is called from a guard's drop.

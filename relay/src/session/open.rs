@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::SessionId;
-use podlatch_protocol::request::{Lease, Open, Program, Reap};
+use podlatch_protocol::request::{Lease, MarkNonce, Open, Program, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -14,11 +14,14 @@ use super::flow::Flow;
 use super::link;
 use super::sessions::Sessions;
 use super::task::StartFrom;
+use crate::clock::UnixMillis;
+use crate::config::CommandSource;
 use crate::domain::access::Actor;
+use crate::domain::audit::{Action, NewEvent, Origin, Outcome, Place};
 use crate::domain::cluster::Cluster;
 use crate::domain::organisation::ClientInfo;
 use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
-use crate::recording::RecordingError;
+use crate::recording::{NewRecording, Position, RecordingError};
 use crate::store::StoreError;
 use crate::tunnel::AgentHandle;
 
@@ -53,13 +56,26 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
+/// What the audit log says of a session that never got a record.
+fn not_begun(request: &OpenSession, refusal: &Refusal, now: UnixMillis) -> NewEvent {
+    let by = Origin::user(request.actor.user, request.client.clone());
+    NewEvent::new(Action::SessionRefused, request.actor.organisation, by, now)
+        .at(Place::Pod(request.cluster.id, request.target.clone()))
+        .outcome(Outcome::Refused)
+        .detail("code", refusal.code.slug())
+        .detail("reason", refusal.to_string())
+}
+
 impl Sessions {
     /// Opens a session. Not cancel safe: a cancelled one may leave a process behind until its agent is asked about it.
     pub async fn open(&self, request: OpenSession) -> Result<Session, OpenError> {
         let shared = &self.shared;
         let now = shared.clock.now();
-        let offline = || Refusal::new(RefusalCode::AgentOffline, "");
-        let agent = shared.agents.pick(request.cluster.id).ok_or_else(offline)?;
+        let Some(agent) = shared.agents.pick(request.cluster.id) else {
+            let refusal = Refusal::new(RefusalCode::AgentOffline, "");
+            shared.store.append_audit(&not_begun(&request, &refusal, now)).await?;
+            return Err(refusal.into());
+        };
         let new = NewSession {
             id: SessionId::new(now.since_epoch(), &shared.entropy.bytes()),
             organisation: request.actor.organisation,
@@ -73,24 +89,27 @@ impl Sessions {
             started_at: now,
         };
         shared.store.insert_session(&new).await?;
-        let recording = match shared.recorder.create(new.id).await {
+        let begun =
+            NewRecording { organisation: new.organisation, session: new.id, size: request.size, at: new.started_at };
+        let recording = match shared.recorder.create(begun).await {
             Ok(recording) => recording,
             Err(error) => {
                 self.store_failure(&new, EndCause::RecordingFailed, &error.to_string()).await;
                 return Err(error.into());
             }
         };
+        let marks = self.mark_nonce(&new).await?;
         let mut flow = Flow::at(0);
         let open = Open {
             session: new.id,
             target: new.target.clone(),
             program: new.program.clone(),
             size: request.size,
-            credit: flow.grant_anew(0),
+            credit: flow.grant_anew(Position::default()),
             grace: shared.settings.grace,
             after_exit: shared.settings.after_exit,
             lease: Lease { valid_for: Duration::from_hours(8), expires_in: Duration::from_hours(8) },
-            marks: None,
+            marks,
         };
         let (opened, half) = match link::open(&agent, open).await {
             Ok(opened) => opened,
@@ -111,8 +130,21 @@ impl Sessions {
         let stored = shared.store.get_session(new.organisation, id).await?.ok_or(StoreError::Missing("the session"))?;
         // Its state was just stored; a second process could only have ended it.
         let stored = Session { state: SessionState::Live(opened), ..stored };
-        self.spawn(&stored, recording, StartFrom::Open { half, agent, flow });
+        self.spawn(&stored, recording, StartFrom::Open { half, agent, flow }, marks);
         Ok(stored)
+    }
+
+    /// What the marks of a new session's shell are to carry. Kept before the shell can know it, so that a relay that is
+    /// restarted takes them out as well.
+    async fn mark_nonce(&self, new: &NewSession) -> Result<Option<MarkNonce>, StoreError> {
+        match self.shared.settings.commands {
+            CommandSource::Nowhere | CommandSource::Screen => Ok(None),
+            CommandSource::MarksAndScreen => {
+                let nonce = MarkNonce(self.shared.entropy.bytes());
+                self.shared.store.keep_mark_nonce(new.organisation, new.id, nonce).await?;
+                Ok(Some(nonce))
+            }
+        }
     }
 
     /// An answer that did not come is not a refusal: the process may run all the same. If the agent cannot be reached now,

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, SessionId};
-use podlatch_protocol::request::{AfterExit, Reap};
+use podlatch_protocol::request::{AfterExit, MarkNonce, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+use super::commands::{self, Commands};
 use super::pace::Typists;
 use super::task::{Begin, Owner, StartFrom};
 use super::{AgentNews, Command, SessionHandle, Status, link};
 use crate::clock::Clock;
+use crate::config::CommandSource;
 use crate::domain::session::{Session, SessionEnd, SessionState};
 use crate::entropy::Entropy;
 use crate::recording::{Recorder, Recording};
@@ -33,6 +35,8 @@ pub struct Settings {
     pub grace: Duration,
     /// What becomes of processes that outlive the person's own exit.
     pub after_exit: AfterExit,
+    /// How commands are found.
+    pub commands: CommandSource,
 }
 
 /// The live sessions. Cheap to clone.
@@ -115,16 +119,17 @@ impl Sessions {
     }
 
     async fn restore_one(&self, session: &Session) -> Result<(), StoreError> {
-        let recording = match self.shared.recorder.resume(session.id()).await {
+        let recording = match self.shared.recorder.resume(session.request.organisation, session.id()).await {
             Ok(recording) => recording,
             Err(error) => {
                 error!(session.id = %session.id(), %error, "a session cannot go on without its recording");
                 return self.end_stored(session, EndCause::RecordingFailed, Cleanup::Unconfirmed).await;
             }
         };
-        let recorded = *recording.written().borrow();
-        info!(session.id = %session.id(), offset = recorded, "waiting for the agent of a session");
-        self.spawn(session, recording, StartFrom::Restart { recorded });
+        let end = recording.position();
+        info!(session.id = %session.id(), offset = end.source, "waiting for the agent of a session");
+        let marks = self.shared.store.mark_nonce(session.request.organisation, session.id()).await?;
+        self.spawn(session, recording, StartFrom::Restart { end }, marks);
         Ok(())
     }
 
@@ -135,7 +140,7 @@ impl Sessions {
     }
 
     /// Starts a session's owner.
-    pub(super) fn spawn(&self, session: &Session, recording: Recording, start: StartFrom) {
+    pub(super) fn spawn(&self, session: &Session, recording: Recording, start: StartFrom, marks: Option<MarkNonce>) {
         let (commands, receiver) = mpsc::channel(QUEUED_COMMANDS);
         let status = watch::Sender::new(match start {
             StartFrom::Open { .. } => Status::Live,
@@ -154,13 +159,32 @@ impl Sessions {
             organisation: session.request.organisation,
             target,
             process,
-            recording,
             commands: receiver,
             status,
             start,
+            marks,
+            follower: self.follow_commands(session, &recording),
+            recording,
         };
         self.shared.table().insert(session.id(), Live { agent: session.request.agent, handle });
         self.shared.tracker.spawn(Owner::new(Arc::clone(&self.shared), begin).run());
+    }
+
+    fn follow_commands(&self, session: &Session, recording: &Recording) -> Option<Commands> {
+        let shared = &self.shared;
+        match shared.settings.commands {
+            CommandSource::Nowhere => None,
+            CommandSource::Screen | CommandSource::MarksAndScreen => {
+                let context = commands::Context {
+                    store: shared.store.clone(),
+                    clock: shared.clock.clone(),
+                    organisation: session.request.organisation,
+                    session: session.id(),
+                    recording: recording.clone(),
+                };
+                Some(Commands::start(context, &shared.tracker))
+            }
+        }
     }
 
     /// A live session's handle.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::{AgentInstanceId, OrganisationId, SessionId};
-use podlatch_protocol::request::{Attach, Reap};
+use podlatch_protocol::request::{Attach, MarkNonce, Reap};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, ExitOutcome, ToAgent};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -13,14 +13,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::flow::{Flow, STEP_BYTES, UNLIMITED};
+use super::commands::Commands;
+use super::flow::{Flow, UNLIMITED};
 use super::inputs::Inputs;
 use super::link::{self, Fault, HalfOpen, Link, News};
 use super::pace::Pace;
 use super::sessions::Shared;
 use super::{AgentNews, Command, Joined, Status};
 use crate::domain::session::SessionEnd;
-use crate::recording::Recording;
+use crate::recording::{OutputEnd, Position, Recording};
 use crate::tunnel::AgentHandle;
 
 /// How long the agent may take to end a session: five seconds for the killing, and the way there and back.
@@ -46,6 +47,10 @@ pub(super) struct Begin {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) status: watch::Sender<Status>,
     pub(super) start: StartFrom,
+    /// What the marks of its shell carry, if it marks.
+    pub(super) marks: Option<MarkNonce>,
+    /// Finds its commands.
+    pub(super) follower: Option<Commands>,
 }
 
 /// Where an owner begins.
@@ -53,7 +58,7 @@ pub(super) enum StartFrom {
     /// The process has just been started.
     Open { half: HalfOpen, agent: AgentHandle, flow: Flow },
     /// The relay was restarted; the agent is still to connect.
-    Restart { recorded: u64 },
+    Restart { end: Position },
 }
 
 /// Where the session stands with its agent.
@@ -103,6 +108,7 @@ pub(super) struct Owner {
     process: Option<u32>,
     recording: Recording,
     written: watch::Receiver<u64>,
+    stripped: watch::Receiver<u64>,
     failure: watch::Receiver<Option<Arc<str>>>,
     durable: watch::Receiver<u64>,
     commands: mpsc::Receiver<Command>,
@@ -116,26 +122,33 @@ pub(super) struct Owner {
     /// When there may be more credit, where the pace holds it back.
     grant_at: Option<Instant>,
     inputs: Inputs,
+    /// What the marks of its shell carry, if it marks.
+    marks: Option<MarkNonce>,
+    /// Finds its commands.
+    follower: Option<Commands>,
     viewed: bool,
     size: SizePacer,
     /// Since when nobody looks.
     unwatched_since: Option<Instant>,
-    /// Output below this was submitted to the recording.
-    recorded: u64,
+    /// Output below this source offset was submitted to the recording.
+    received: u64,
+    /// What the agent said of the output's end.
+    output_end: OutputEnd,
 }
 
 impl Owner {
     pub(super) fn new(shared: Arc<Shared>, begin: Begin) -> Self {
         let now = Instant::now();
-        let (written, durable, failure) =
-            (begin.recording.written(), begin.recording.durable(), begin.recording.failure());
-        let (path, agent, flow, recorded, viewed) = match begin.start {
+        let (written, stripped) = (begin.recording.written(), begin.recording.stripped());
+        let (durable, failure) = (begin.recording.durable(), begin.recording.failure());
+        let (path, agent, flow, received, viewed) = match begin.start {
             StartFrom::Open { half, agent, flow } => {
-                let link = half.start(begin.recording.clone(), 0, shared.clock.clone(), &shared.tracker);
+                let output = (begin.recording.clone(), 0);
+                let link = half.start(output, begin.marks, shared.clock.clone(), &shared.tracker);
                 (Path::Linked(link), Some(agent), flow, 0, false)
             }
-            StartFrom::Restart { recorded } => {
-                (Path::Waiting { since: now, again: None }, None, Flow::at(recorded), recorded, recorded > 0)
+            StartFrom::Restart { end } => {
+                (Path::Waiting { since: now, again: None }, None, Flow::at(end.recorded), end.source, end.recorded > 0)
             }
         };
         Self {
@@ -146,6 +159,7 @@ impl Owner {
             process: begin.process,
             recording: begin.recording,
             written,
+            stripped,
             failure,
             durable,
             commands: begin.commands,
@@ -158,10 +172,13 @@ impl Owner {
             pace: Pace::new(now),
             grant_at: None,
             inputs: Inputs::default(),
+            marks: begin.marks,
+            follower: begin.follower,
             viewed,
             size: SizePacer::default(),
             unwatched_since: Some(now),
-            recorded,
+            received,
+            output_end: OutputEnd::Unknown,
         }
     }
 
@@ -188,6 +205,8 @@ impl Owner {
             Ok(()) = self.failure.changed() => Wake::RecordingFailed,
             // A viewer says by itself what it has rendered.
             Ok(()) = self.written.changed(), if unwatched => Wake::Written,
+            // What was taken out of the output is rendered by nobody.
+            Ok(()) = self.stripped.changed() => Wake::Written,
             () = until(deadline) => Wake::Time,
         }
     }
@@ -198,8 +217,11 @@ impl Owner {
             // The table of sessions holds a handle; without it the relay is ending, and the session goes on without us.
             Wake::Command(None) => std::future::pending().await,
             Wake::News(News::Applied(applied)) => self.inputs.handle_applied(applied),
-            Wake::News(News::Ended(ended)) => return Next::Finish(ended),
-            Wake::News(News::Closed { recorded, fault }) => return self.handle_closed(recorded, fault),
+            Wake::News(News::Ended(ended)) => {
+                self.output_end = OutputEnd::At(ended.output_length);
+                return Next::Finish(ended);
+            }
+            Wake::News(News::Closed { received, fault }) => return self.handle_closed(received, fault),
             Wake::Attached(Ok((attached, half))) => self.handle_attached(&attached, half),
             Wake::Attached(Err(refusal)) => return self.handle_not_attached(&refusal).await,
             // More credit is worth a thought, which comes before every wait.
@@ -211,8 +233,8 @@ impl Owner {
                 self.tell(&ToAgent::Recorded(offset));
             }
             Wake::LinkLost => {
-                let recorded = *self.written.borrow();
-                return self.handle_closed(recorded, Some(Fault::Protocol));
+                let received = self.recording.position().source;
+                return self.handle_closed(received, Some(Fault::Protocol));
             }
             Wake::RecordingFailed => return self.close(EndCause::RecordingFailed),
             Wake::Time => return self.handle_time(),
@@ -239,6 +261,9 @@ impl Owner {
                     && let Some(input) = self.inputs.accept(writer, offset, bytes)
                 {
                     self.shared.note_typing(self.session, Instant::now());
+                    if let Some(follower) = &self.follower {
+                        follower.typed(*self.written.borrow(), self.shared.clock.now(), input.bytes.clone());
+                    }
                     self.tell(&ToAgent::Input(input));
                 }
             }
@@ -250,6 +275,7 @@ impl Owner {
                     self.recording.release_below(offset);
                 }
             }
+            Command::Window { viewer, bytes } => self.flow.handle_window(viewer, bytes),
             Command::Leave(viewer) => self.leave(viewer),
             Command::End(cause) => return self.close(cause),
             Command::Agent(news) => return self.handle_agent(news).await,
@@ -308,8 +334,8 @@ impl Owner {
             return;
         };
         let (done, answer) = oneshot::channel();
-        let attach =
-            Attach { session: self.session, have_offset: self.recorded, credit: self.flow.grant_anew(self.recorded) };
+        let credit = self.flow.grant_anew(self.recording.position());
+        let attach = Attach { session: self.session, have_offset: self.received, credit };
         self.shared.tracker.spawn(async move {
             // An error means that the owner is gone.
             let _over = done.send(link::attach(&agent, attach).await);
@@ -318,9 +344,10 @@ impl Owner {
     }
 
     fn handle_attached(&mut self, attached: &Attached, half: HalfOpen) {
-        info!(session.id = %self.session, offset = self.recorded, "took a session over from its agent");
+        info!(session.id = %self.session, offset = self.received, "took a session over from its agent");
         let clock = self.shared.clock.clone();
-        self.path = Path::Linked(half.start(self.recording.clone(), self.recorded, clock, &self.shared.tracker));
+        let output = (self.recording.clone(), self.received);
+        self.path = Path::Linked(half.start(output, self.marks, clock, &self.shared.tracker));
         self.inputs.handle_attached(&attached.writers);
         let durable = *self.durable.borrow();
         self.tell(&ToAgent::Recorded(durable));
@@ -356,8 +383,8 @@ impl Owner {
         }
     }
 
-    fn handle_closed(&mut self, recorded: u64, fault: Option<Fault>) -> Next {
-        self.recorded = recorded;
+    fn handle_closed(&mut self, received: u64, fault: Option<Fault>) -> Next {
+        self.received = received;
         self.wait_for_agent(Some(Instant::now()));
         match fault {
             None => Next::GoOn,
@@ -428,15 +455,17 @@ impl Owner {
 
     fn grant(&mut self) {
         self.grant_at = None;
-        let end = *self.written.borrow_and_update();
+        self.written.mark_unchanged();
+        self.stripped.mark_unchanged();
+        let end = self.recording.position();
         let (Path::Linked(_), Life::Live, Some(growth)) = (&self.path, &self.life, self.flow.growth(end)) else {
             return;
         };
         let now = Instant::now();
         let allowance = self.pace.allowance(now);
         let growth = if self.shared.beside_others(self.session, now) { growth.min(allowance) } else { growth };
-        if growth < STEP_BYTES {
-            self.grant_at = Some(self.pace.allows_at(STEP_BYTES));
+        if growth < self.flow.step() {
+            self.grant_at = Some(self.pace.allows_at(self.flow.step()));
             return;
         }
         self.pace.spend(growth);
@@ -490,28 +519,54 @@ impl Owner {
 
     /// Everything is recorded, stored and told, in this order; then the agent may forget.
     async fn finish(mut self, ended: Ended) {
-        let length = ended.output_length;
-        let settled = timeout(SETTLE_TIMEOUT, async {
-            tokio::select! {
-                _ = self.written.wait_for(|written| *written >= length) => {}
-                _ = self.failure.wait_for(Option::is_some) => {}
-            }
-        });
-        if settled.await.is_err() {
-            warn!(session.id = %self.session, "a session's last output was not recorded in time");
-        }
+        let end = self.settle(&ended).await;
+        // What the agent said counts what was taken out; what people are told does not.
+        let ended = Ended { output_length: end.recorded, ..ended };
         self.store_end(&ended).await;
         info!(session.id = %self.session, cause = ended.cause.slug(), cleanup = ?ended.cleanup, "a session ended");
         self.tell_viewers(Status::Ended(ended.clone()));
         self.shared.remove(self.session);
         // Best effort: an agent that is not told forgets by itself after its grace time.
-        drop(timeout(SETTLE_TIMEOUT, self.durable.wait_for(|durable| *durable >= length)).await);
+        drop(timeout(SETTLE_TIMEOUT, self.durable.wait_for(|durable| *durable >= end.source)).await);
         self.tell(&ToAgent::Close(ended.cause));
         if let Path::Linked(link) = &mut self.path
             && let Ok(Ok(())) = timeout(SETTLE_TIMEOUT, link.writer.flush()).await
         {
             let _closed = link.writer.get_mut().finish();
         }
+    }
+
+    /// Waits for the last output, the commands in it and the end to be recorded; returns where the recording ends.
+    async fn settle(&mut self, ended: &Ended) -> Position {
+        if let Some(follower) = self.follower.take() {
+            self.last_output().await;
+            follower.finish(self.session).await;
+        }
+        let finished = self.recording.finish(ended, self.output_end, self.shared.clock.now());
+        if let Ok(Ok(end)) = timeout(SETTLE_TIMEOUT, finished).await {
+            return end;
+        }
+        warn!(session.id = %self.session, "a session's last output was not recorded in time");
+        self.recording.position()
+    }
+
+    /// Waits until everything that the agent sent is written.
+    async fn last_output(&mut self) {
+        let OutputEnd::At(end) = self.output_end else {
+            return;
+        };
+        let recording = self.recording.clone();
+        let written = async {
+            while recording.position().source < end {
+                tokio::select! {
+                    Ok(()) = self.written.changed() => {}
+                    Ok(()) = self.stripped.changed() => {}
+                    _ = self.failure.wait_for(Option::is_some) => return,
+                }
+            }
+        };
+        // What is late is only not looked through for commands.
+        drop(timeout(SETTLE_TIMEOUT, written).await);
     }
 
     async fn store_end(&self, ended: &Ended) {

@@ -3,11 +3,14 @@
 use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId};
 use uuid::Uuid;
 
+use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::rows::{known, number, public_key, time};
 use super::{Page, PageRequest, Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
+use crate::domain::audit::{Action, NewEvent, Origin, Place};
+use crate::domain::organisation::ClientInfo;
 
 /// What an agent says of itself when it connects.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +41,10 @@ pub struct RenewAgent {
 impl Store {
     /// Stores a newly enrolled agent; [`StoreError::Missing`] if the organisation has no such cluster, or it is revoked.
     /// Cancel safe.
-    pub async fn insert_agent(&self, agent: &Agent) -> Result<(), StoreError> {
+    pub async fn insert_agent(&self, agent: &Agent, from: &ClientInfo) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
         let stored = execute!(
-            self.writer(),
+            tx.on(),
             "INSERT INTO agents (id, organisation_id, cluster_id, status, public_key_sha256, previous_public_key_sha256,
                  generation, enrolled_at, last_seen_at, agent_version, kubernetes_version, certificate_expires_at)
              SELECT $1, organisation_id, id, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM clusters
@@ -58,7 +62,14 @@ impl Store {
             agent.kubernetes_version.as_str(),
             agent.certificate_expires_at.get(),
         )?;
-        if stored == 1 { Ok(()) } else { Err(StoreError::Missing("the cluster")) }
+        if stored != 1 {
+            return Err(StoreError::Missing("the cluster"));
+        }
+        let by = Origin::agent(agent.id, from.clone());
+        let event = NewEvent::new(Action::AgentEnrolled, agent.organisation, by, agent.enrolled_at);
+        let event = event.at(Place::Cluster(agent.cluster)).detail("agent_version", agent.agent_version.as_str());
+        append(&mut tx, &event.detail("public_key_sha256", hex::encode(agent.public_key.0))).await?;
+        self.commit_audited(tx).await
     }
 
     /// The agent that a certificate names. All three ids must belong together. Cancel safe.
@@ -126,9 +137,15 @@ impl Store {
 
     /// Notes an agent's new certificate and gives its generation. `None` if the agent is revoked, or if the key that asks
     /// is not one of its current ones. Cancel safe.
-    pub async fn update_agent_certificate(&self, renewal: &RenewAgent) -> Result<Option<u32>, StoreError> {
+    pub async fn update_agent_certificate(
+        &self,
+        renewal: &RenewAgent,
+        from: &ClientInfo,
+        now: UnixMillis,
+    ) -> Result<Option<u32>, StoreError> {
+        let mut tx = self.begin().await?;
         let row = fetch_optional!(
-            self.writer(),
+            tx.on(),
             (i64,),
             "UPDATE agents SET public_key_sha256 = $5, previous_public_key_sha256 = $4, generation = generation + 1,
                  certificate_expires_at = $6
@@ -143,20 +160,43 @@ impl Store {
             renewal.certificate_expires_at.get(),
             AgentStatus::Active.slug(),
         )?;
-        row.map(|(generation,)| number("agents.generation", generation)).transpose()
+        let Some((generation,)) = row else {
+            return Ok(None);
+        };
+        let by = Origin::agent(renewal.agent, from.clone());
+        let event = NewEvent::new(Action::CertificateRenewed, renewal.organisation, by, now);
+        let event = event.at(Place::Cluster(renewal.cluster)).detail("generation", generation);
+        append(&mut tx, &event.detail("expires_at", renewal.certificate_expires_at.to_string())).await?;
+        self.commit_audited(tx).await?;
+        number("agents.generation", generation).map(Some)
     }
 
     /// Revokes an agent; false if there was none to revoke. Cancel safe.
-    pub async fn revoke_agent(&self, organisation: OrganisationId, id: AgentId) -> Result<bool, StoreError> {
-        let revoked = execute!(
-            self.writer(),
-            "UPDATE agents SET status = $3 WHERE organisation_id = $1 AND id = $2 AND status = $4",
+    pub async fn revoke_agent(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        by: &Origin,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let revoked = fetch_optional!(
+            tx.on(),
+            (Uuid,),
+            "UPDATE agents SET status = $3 WHERE organisation_id = $1 AND id = $2 AND status = $4 RETURNING cluster_id",
             organisation.as_uuid(),
             id.as_uuid(),
             AgentStatus::Revoked.slug(),
             AgentStatus::Active.slug(),
         )?;
-        Ok(revoked == 1)
+        let Some((cluster,)) = revoked else {
+            return Ok(false);
+        };
+        let event = NewEvent::new(Action::AgentRevoked, organisation, by.clone(), now);
+        let event = event.at(Place::Cluster(ClusterId::from_uuid(cluster))).detail("agent", id.to_string());
+        append(&mut tx, &event).await?;
+        self.commit_audited(tx).await?;
+        Ok(true)
     }
 
     /// The agents that were revoked and whose certificate might still let them in. Of every organisation: for the tunnel's

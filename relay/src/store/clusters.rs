@@ -3,12 +3,14 @@
 use podlatch_protocol::id::{ClusterId, OrganisationId};
 use uuid::Uuid;
 
+use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::error::taken;
 use super::rows::{known, parse, time};
 use super::{Page, PageRequest, Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::domain::agent::AgentStatus;
+use crate::domain::audit::{Action, NewEvent, Origin, Place};
 use crate::domain::cluster::{Cluster, ClusterOverview, ClusterType, LastAgent};
 use crate::domain::name::DisplayName;
 
@@ -27,9 +29,10 @@ pub struct NewCluster {
 
 impl Store {
     /// Registers a cluster; [`StoreError::Taken`] if the organisation has one of this name. Cancel safe.
-    pub async fn create_cluster(&self, new: &NewCluster, now: UnixMillis) -> Result<Cluster, StoreError> {
+    pub async fn create_cluster(&self, new: &NewCluster, by: &Origin, now: UnixMillis) -> Result<Cluster, StoreError> {
+        let mut tx = self.begin().await?;
         execute!(
-            self.writer(),
+            tx.on(),
             "INSERT INTO clusters (id, organisation_id, name, cluster_type, created_at) VALUES ($1, $2, $3, $4, $5)",
             new.id.as_uuid(),
             new.organisation.as_uuid(),
@@ -38,6 +41,9 @@ impl Store {
             now.get(),
         )
         .map_err(taken("a cluster of this name"))?;
+        let event = NewEvent::new(Action::ClusterCreated, new.organisation, by.clone(), now);
+        append(&mut tx, &event.at(Place::Cluster(new.id)).detail("type", new.cluster_type.slug())).await?;
+        self.commit_audited(tx).await?;
         Ok(Cluster {
             id: new.id,
             organisation: new.organisation,
@@ -106,6 +112,7 @@ impl Store {
         &self,
         organisation: OrganisationId,
         id: ClusterId,
+        by: &Origin,
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
@@ -123,8 +130,13 @@ impl Store {
             id.as_uuid(),
             AgentStatus::Revoked.slug(),
         )?;
-        tx.commit().await?;
-        Ok(revoked == 1)
+        if revoked != 1 {
+            return Ok(false);
+        }
+        let event = NewEvent::new(Action::ClusterRevoked, organisation, by.clone(), now).at(Place::Cluster(id));
+        append(&mut tx, &event).await?;
+        self.commit_audited(tx).await?;
+        Ok(true)
     }
 }
 

@@ -3,11 +3,13 @@
 use podlatch_protocol::id::{ClusterId, JoinTokenId, OrganisationId};
 use uuid::Uuid;
 
+use super::audit::append;
 use super::engine::{execute, fetch_optional};
 use super::redemption::Unredeemed;
 use super::{Redemption, Store, StoreError};
 use crate::auth::token::TokenHash;
 use crate::clock::UnixMillis;
+use crate::domain::audit::{Action, NewEvent, Origin, Place};
 
 /// A join token to be stored.
 #[derive(Debug, Clone)]
@@ -38,9 +40,10 @@ pub struct JoinGrant {
 impl Store {
     /// Stores a join token; [`StoreError::Missing`] if the organisation has no such cluster, or it is revoked.
     /// Cancel safe.
-    pub async fn create_join_token(&self, new: &NewJoinToken, now: UnixMillis) -> Result<(), StoreError> {
+    pub async fn create_join_token(&self, new: &NewJoinToken, by: &Origin, now: UnixMillis) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
         let stored = execute!(
-            self.writer(),
+            tx.on(),
             "INSERT INTO join_tokens (hash, id, organisation_id, cluster_id, created_at, expires_at)
              SELECT $1, $2, organisation_id, id, $5, $6 FROM clusters
              WHERE organisation_id = $3 AND id = $4 AND revoked_at IS NULL",
@@ -51,7 +54,13 @@ impl Store {
             now.get(),
             new.expires_at.get(),
         )?;
-        if stored == 1 { Ok(()) } else { Err(StoreError::Missing("the cluster")) }
+        if stored != 1 {
+            return Err(StoreError::Missing("the cluster"));
+        }
+        let event = NewEvent::new(Action::JoinTokenCreated, new.organisation, by.clone(), now);
+        let event = event.at(Place::Cluster(new.cluster)).detail("join_token", new.id.to_string());
+        append(&mut tx, &event.detail("expires_at", new.expires_at.to_string())).await?;
+        self.commit_audited(tx).await
     }
 
     /// Redeems a join token, exactly once however many present it. Cancel safe.
@@ -80,6 +89,17 @@ impl Store {
             hash.as_bytes().as_slice(),
         )?;
         Ok(Unredeemed::explain(found, now.get()))
+    }
+
+    /// Where a join token belongs, whatever its state: for the audit log. Cancel safe.
+    pub async fn cluster_of_join_token(&self, hash: &TokenHash) -> Result<Option<JoinGrant>, StoreError> {
+        let row = fetch_optional!(
+            self.reader(),
+            GrantRow,
+            "SELECT id, organisation_id, cluster_id FROM join_tokens WHERE hash = $1",
+            hash.as_bytes().as_slice(),
+        )?;
+        Ok(row.map(JoinGrant::from))
     }
 }
 

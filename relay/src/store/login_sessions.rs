@@ -1,13 +1,15 @@
 //! Signed-in browsers.
 
-use podlatch_protocol::id::{LoginSessionId, OrganisationId};
+use podlatch_protocol::id::{LoginSessionId, OrganisationId, UserId};
 use uuid::Uuid;
 
-use super::engine::{execute, fetch_optional};
+use super::audit::append;
+use super::engine::fetch_optional;
 use super::organisations::MembershipRow;
 use super::{Store, StoreError};
 use crate::auth::token::TokenHash;
 use crate::clock::UnixMillis;
+use crate::domain::audit::{Action, NewEvent, Origin};
 use crate::domain::organisation::{ClientInfo, LoginSession};
 
 /// A login session to be stored; whose it is, the redeemed sign-in link says.
@@ -66,17 +68,26 @@ impl Store {
         &self,
         organisation: OrganisationId,
         id: LoginSessionId,
+        by: &Origin,
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
-        let revoked = execute!(
-            self.writer(),
+        let mut tx = self.begin().await?;
+        let revoked = fetch_optional!(
+            tx.on(),
+            (Uuid,),
             "UPDATE login_sessions SET revoked_at = $3
-             WHERE id = $1 AND organisation_id = $2 AND revoked_at IS NULL AND expires_at > $3",
+             WHERE id = $1 AND organisation_id = $2 AND revoked_at IS NULL AND expires_at > $3 RETURNING user_id",
             id.as_uuid(),
             organisation.as_uuid(),
             now.get(),
         )?;
-        Ok(revoked == 1)
+        let Some((user,)) = revoked else {
+            return Ok(false);
+        };
+        let event = NewEvent::new(Action::SignOut, organisation, by.clone(), now).about(UserId::from_uuid(user));
+        append(&mut tx, &event.detail("login_session", id.to_string())).await?;
+        self.commit_audited(tx).await?;
+        Ok(true)
     }
 
     /// Whose login session this is, whatever its state: for the operator, who names it by its id alone. Cancel safe.

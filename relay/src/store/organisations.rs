@@ -3,10 +3,12 @@
 use podlatch_protocol::id::{OrganisationId, UserId};
 use uuid::Uuid;
 
+use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::rows::{known, parse};
 use super::{Page, PageRequest, Store, StoreError};
 use crate::clock::UnixMillis;
+use crate::domain::audit::{Action, NewEvent, Origin};
 use crate::domain::name::{DisplayName, Email};
 use crate::domain::organisation::{Membership, Organisation, Role, User};
 
@@ -31,6 +33,7 @@ impl Store {
     pub async fn create_organisation_with_owner(
         &self,
         new: &NewOrganisation,
+        by: &Origin,
         now: UnixMillis,
     ) -> Result<Membership, StoreError> {
         let mut tx = self.begin().await?;
@@ -65,8 +68,10 @@ impl Store {
             new.id.as_uuid(),
             new.owner_email.as_str(),
         )?;
-        let membership = known("memberships", row)?.try_into()?;
-        tx.commit().await?;
+        let membership: Membership = known("memberships", row)?.try_into()?;
+        let event = NewEvent::new(Action::OrganisationCreated, new.id, by.clone(), now);
+        append(&mut tx, &event.about(membership.user.id).detail("name", new.name.as_str())).await?;
+        self.commit_audited(tx).await?;
         Ok(membership)
     }
 

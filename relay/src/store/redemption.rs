@@ -16,6 +16,17 @@ pub enum Redemption<T> {
 }
 
 impl<T> Redemption<T> {
+    /// The outcome's stable name.
+    pub const fn slug(&self) -> &'static str {
+        match self {
+            Self::Redeemed(_) => "redeemed",
+            Self::Unknown => "unknown",
+            Self::Used => "used",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
     /// What was redeemed, if it was.
     pub fn redeemed(self) -> Option<T> {
         match self {

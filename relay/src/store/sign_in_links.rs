@@ -3,14 +3,16 @@
 use podlatch_protocol::id::{OrganisationId, UserId};
 use uuid::Uuid;
 
+use super::audit::append;
 use super::engine::{execute, fetch_optional};
 use super::login_sessions::{LoginSessionRow, login_session_sql};
 use super::redemption::Unredeemed;
 use super::rows::known;
-use super::{NewLoginSession, Redemption, Store, StoreError};
+use super::{NewLoginSession, Redemption, Store, StoreError, Tx};
 use crate::auth::token::TokenHash;
 use crate::clock::UnixMillis;
-use crate::domain::organisation::LoginSession;
+use crate::domain::audit::{Action, NO_ORGANISATION, NewEvent, Origin, Outcome};
+use crate::domain::organisation::{LoginSession, Membership};
 
 /// A sign-in link to be stored.
 #[derive(Debug, Clone)]
@@ -27,9 +29,15 @@ pub struct NewSignInLink {
 
 impl Store {
     /// Stores a sign-in link for a member; [`StoreError::Missing`] if the person is no member. Cancel safe.
-    pub async fn create_sign_in_link(&self, new: &NewSignInLink) -> Result<(), StoreError> {
+    pub async fn create_sign_in_link(
+        &self,
+        new: &NewSignInLink,
+        by: &Origin,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
         let stored = execute!(
-            self.writer(),
+            tx.on(),
             "INSERT INTO sign_in_links (hash, organisation_id, user_id, expires_at)
              SELECT $1, organisation_id, user_id, $4 FROM memberships WHERE organisation_id = $2 AND user_id = $3",
             new.hash.as_bytes().as_slice(),
@@ -37,10 +45,16 @@ impl Store {
             new.user.as_uuid(),
             new.expires_at.get(),
         )?;
-        if stored == 1 { Ok(()) } else { Err(StoreError::Missing("the membership")) }
+        if stored != 1 {
+            return Err(StoreError::Missing("the membership"));
+        }
+        let event = NewEvent::new(Action::SignInLinkCreated, new.organisation, by.clone(), now).about(new.user);
+        append(&mut tx, &event.detail("expires_at", new.expires_at.to_string())).await?;
+        self.commit_audited(tx).await
     }
 
-    /// Turns a sign-in link into a login session, exactly once however many present it. Cancel safe.
+    /// Turns a sign-in link into a login session, exactly once however many present it. Both outcomes are audited.
+    /// Cancel safe.
     pub async fn redeem_sign_in_link(
         &self,
         hash: &TokenHash,
@@ -66,7 +80,11 @@ impl Store {
                 "SELECT expires_at, used_at FROM sign_in_links WHERE hash = $1",
                 hash.as_bytes().as_slice(),
             )?;
-            return Ok(Unredeemed::explain(found, now.get()));
+            let refused = Unredeemed::explain(found, now.get());
+            let whose = whose(&mut tx, hash).await?;
+            append(&mut tx, &refusal(whose, login, &refused, now)).await?;
+            self.commit_audited(tx).await?;
+            return Ok(refused);
         };
         execute!(
             tx.on(),
@@ -84,9 +102,39 @@ impl Store {
         )?;
         let row =
             fetch_optional!(tx.on(), LoginSessionRow, login_session_sql!("WHERE l.id = $1"), login.id.as_uuid(),)?;
-        let signed_in = known("login_sessions", row)?.try_into()?;
-        tx.commit().await?;
+        let signed_in: LoginSession = known("login_sessions", row)?.try_into()?;
+        let Membership { user, organisation, .. } = &signed_in.membership;
+        let by = Origin::user(user.id, login.client.clone());
+        let event = NewEvent::new(Action::SignIn, organisation.id, by, now);
+        append(&mut tx, &event.detail("login_session", login.id.to_string())).await?;
+        self.commit_audited(tx).await?;
         Ok(Redemption::Redeemed(signed_in))
+    }
+}
+
+/// Whose link it is, whatever its state.
+async fn whose(tx: &mut Tx, hash: &TokenHash) -> Result<Option<LinkRow>, StoreError> {
+    Ok(fetch_optional!(
+        tx.on(),
+        LinkRow,
+        "SELECT organisation_id, user_id FROM sign_in_links WHERE hash = $1",
+        hash.as_bytes().as_slice(),
+    )?)
+}
+
+fn refusal(
+    whose: Option<LinkRow>,
+    login: &NewLoginSession,
+    refused: &Redemption<LoginSession>,
+    now: UnixMillis,
+) -> NewEvent {
+    let organisation = whose.as_ref().map_or(NO_ORGANISATION, |link| OrganisationId::from_uuid(link.organisation_id));
+    let event = NewEvent::new(Action::SignInRefused, organisation, Origin::unknown(login.client.clone()), now)
+        .outcome(Outcome::Refused)
+        .detail("reason", refused.slug());
+    match whose {
+        Some(link) => event.about(UserId::from_uuid(link.user_id)),
+        None => event,
     }
 }
 

@@ -75,6 +75,7 @@ pub(crate) enum FromClient {
     Input { offset: u64, bytes: Bytes },
     Rendered { offset: u64 },
     Resize(TerminalSize),
+    Window { bytes: u64 },
     Close,
 }
 
@@ -82,6 +83,7 @@ pub(crate) enum FromClient {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum ClientText {
     Resize { columns: u16, rows: u16 },
+    Window { bytes: u64 },
     Close {},
 }
 
@@ -89,6 +91,7 @@ impl FromClient {
     pub(crate) fn decode_text(text: &str) -> Result<Self, BadMessage> {
         match serde_json::from_str(text).map_err(|_| BadMessage)? {
             ClientText::Resize { columns, rows } => Ok(Self::Resize(TerminalSize::clamped(columns, rows))),
+            ClientText::Window { bytes } => Ok(Self::Window { bytes }),
             ClientText::Close {} => Ok(Self::Close),
         }
     }

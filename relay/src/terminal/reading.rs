@@ -40,6 +40,7 @@ pub(super) async fn read(
                 view.handle.rendered(view.viewer, offset).await;
             }
             Ok(FromClient::Resize(size)) => view.handle.resize(size).await,
+            Ok(FromClient::Window { bytes }) => view.handle.window(view.viewer, bytes).await,
             Ok(FromClient::Close) => view.end().await,
             Err(_) => return SocketClose::ProtocolError,
         }

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::liveness::{Change, Liveness};
 use self::renewal::Renewals;
-use super::Context;
 use super::control::{Control, ControlError};
 use super::handshake::Arrival;
 use super::registry::{Agents, Registration};
+use super::{Context, audit};
 use crate::clock::UnixMillis;
 use crate::store::AgentSeen;
 
@@ -27,7 +27,9 @@ const SEEN_EVERY: Duration = Duration::from_secs(30);
 pub(super) async fn own(context: Context, agents: &Agents, arrival: Arrival, stop: CancellationToken) {
     let Arrival { welcomed, certificate, control } = arrival;
     let connection = welcomed.connection.clone();
-    let renewals = Renewals::new(context.clone(), certificate.identity, certificate.public_key);
+    let client = audit::client(&connection, &welcomed.hello.agent_version);
+    let books = context.clone();
+    let renewals = Renewals::new(context.clone(), certificate.identity, certificate.public_key, client.clone());
     let registration = agents.register(welcomed);
     let owner = Owner {
         context,
@@ -41,6 +43,7 @@ pub(super) async fn own(context: Context, agents: &Agents, arrival: Arrival, sto
     };
     let reason = owner.run(stop).await;
     reason.close(&connection);
+    audit::disconnected(&books, certificate.identity, client, reason).await;
 }
 
 struct Owner {

@@ -10,9 +10,10 @@ use podlatch_protocol::id::AgentId;
 use quinn::SendStream;
 use tokio::time::timeout;
 
-use super::Context;
+use super::{Context, audit};
 use crate::auth::token::{TokenHash, TokenKind};
 use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::organisation::ClientInfo;
 use crate::pki::{AgentIdentity, IssueError, IssuedCertificate};
 use crate::store::{JoinGrant, Redemption, StoreError};
 
@@ -54,9 +55,14 @@ pub(super) enum EnrolmentError {
 /// Answers the one question of an enrolling agent. Not cancel safe: a token may be used up without an answer.
 pub(super) async fn enrol(context: &Context, connection: &quinn::Connection) -> Result<AgentIdentity, EnrolmentError> {
     let (mut send, request) = timeout(QUESTION, question(connection)).await.map_err(|_| EnrolmentError::TooSlow)??;
-    let (reply, outcome) = match decide(context, &request).await {
+    let client = audit::client(connection, &super::handshake::plain(&request.agent_version));
+    let (reply, outcome) = match decide(context, &request, &client).await {
         Ok((identity, certificate)) => (EnrolReply::Enrolled(certificate), Ok(identity)),
-        Err(EnrolmentError::Refused(why)) => (EnrolReply::Refused(why.clone()), Err(EnrolmentError::Refused(why))),
+        Err(EnrolmentError::Refused(why)) => {
+            let token = TokenHash::parse(TokenKind::Join, request.token.trim());
+            audit::not_enrolled(context, token.as_ref(), client, &why).await?;
+            (EnrolReply::Refused(why.clone()), Err(EnrolmentError::Refused(why)))
+        }
         Err(error) => return Err(error),
     };
     timeout(ANSWER, answer(&mut send, &reply)).await.map_err(|_| EnrolmentError::TooSlow)??;
@@ -86,7 +92,11 @@ async fn answer(send: &mut SendStream, reply: &EnrolReply) -> Result<(), Enrolme
     Ok(())
 }
 
-async fn decide(context: &Context, request: &EnrolRequest) -> Result<(AgentIdentity, Certificate), EnrolmentError> {
+async fn decide(
+    context: &Context,
+    request: &EnrolRequest,
+    client: &ClientInfo,
+) -> Result<(AgentIdentity, Certificate), EnrolmentError> {
     // Before the token: a request that cannot be served must not use it up.
     context.ca.check_request(&request.csr).map_err(|error| EnrolmentError::Refused(sentence(&error)))?;
     let grant = redeem(context, &request.token).await?;
@@ -94,7 +104,8 @@ async fn decide(context: &Context, request: &EnrolRequest) -> Result<(AgentIdent
     let agent = AgentId::new(now.since_epoch(), &context.entropy.bytes());
     let identity = AgentIdentity { organisation: grant.organisation, cluster: grant.cluster, agent };
     let issued = context.ca.issue_agent_certificate(&request.csr, identity, now)?;
-    context.store.insert_agent(&new_agent(identity, &issued, now, &request.agent_version)).await?;
+    let agent = new_agent(identity, &issued, now, &request.agent_version);
+    context.store.insert_agent(&agent, client).await?;
     Ok((identity, context.certificate(&issued)))
 }
 

@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use podlatch_link::disconnect::Disconnect;
 use podlatch_link::transport::CONTROL_PRIORITY;
 use podlatch_protocol::control::{Hello, ToAgent, ToRelay};
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::Context;
 use super::control::{Control, ControlError};
 use super::registry::Welcomed;
+use super::{Context, audit};
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::pki::{AgentCertificate, NotAnAgentCertificate};
 use crate::store::StoreError;
@@ -67,13 +68,19 @@ pub(super) async fn welcome(context: &Context, connection: quinn::Connection) ->
     };
     let identity = certificate.identity;
     let known = context.store.get_agent(identity.organisation, identity.cluster, identity.agent).await?;
+    hello.agent_version = plain(&hello.agent_version);
+    hello.kubernetes_version = plain(&hello.kubernetes_version);
+    let client = audit::client(&connection, &hello.agent_version);
     if let Some(sentence) = refusal(known.as_ref(), &certificate) {
+        audit::refused(context, identity, known.as_ref(), client, sentence).await?;
         control.send_last(&ToAgent::Rejected(sentence.to_owned())).await;
         return Err(HandshakeError::Rejected(sentence));
     }
-    control.send(&ToAgent::Welcome).await?;
-    hello.agent_version = plain(&hello.agent_version);
-    hello.kubernetes_version = plain(&hello.kubernetes_version);
+    audit::connected(context, identity, client.clone()).await?;
+    if let Err(error) = control.send(&ToAgent::Welcome).await {
+        audit::disconnected(context, identity, client, Disconnect::Done).await;
+        return Err(error.into());
+    }
     Ok(Arrival { welcomed: Welcomed { identity, hello, connection }, certificate, control })
 }
 

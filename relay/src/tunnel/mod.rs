@@ -2,6 +2,7 @@
 //! reached through [`Agents`].
 
 mod admission;
+mod audit;
 mod connection;
 mod control;
 mod enrolment;
@@ -26,9 +27,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::http::rate_limit::RateLimiter;
 use crate::pki::{Ca, IssuedCertificate, PkiError};
 use crate::store::Store;
 
+pub use self::audit::refusal_limit;
 pub use registry::{AgentEvent, AgentHandle, AgentState, Agents, ConnectionId, LinkError};
 
 /// How long connections have to close.
@@ -72,6 +75,8 @@ pub struct Context {
     pub entropy: Entropy,
     /// Everything that runs beside.
     pub tasks: TaskTracker,
+    /// How many refusals of one address are audited: [`refusal_limit`].
+    pub refusals: Arc<RateLimiter>,
 }
 
 impl Context {

@@ -7,8 +7,9 @@
 //!
 //! `ESC ] 7717 ; NONCE ; C ; f ; TEXT BEL` says that a command begins: `f` where TEXT is the command line, `u` where the
 //! shell kept it out of its history and TEXT is only what was there before. `ESC ] 7717 ; NONCE ; P ; STATUS ; FOLDER BEL`
-//! says that a prompt follows, and `ESC ] 7717 ; NONCE ; I ; ; BEL` (bash alone, which is not always sure) that it ends. A
-//! backslash, and control characters, are written as `\\` and `\x0a`.
+//! says that a prompt follows. Of bash alone, which is not always sure, `ESC ] 7717 ; NONCE ; I ; ; BEL` says that the prompt
+//! ends, and `N` in place of `I` that the prompt for a further line does. A backslash, and control characters, are written as
+//! `\\` and `\x0a`.
 
 use std::fmt::Write;
 

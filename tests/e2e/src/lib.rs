@@ -5,6 +5,7 @@
 //! `tests/fixtures.yaml`.
 
 pub mod api;
+pub mod audit;
 pub mod bench;
 pub mod cluster;
 pub mod process;

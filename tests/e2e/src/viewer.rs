@@ -305,6 +305,7 @@ impl Client {
         let mut socket = connect(&self.api, &self.session, self.api.base()).await?;
         let have = self.begun.then_some(self.have);
         socket.send(attach(ticket, self.writer, have)).await?;
+        socket.send(window(self.rendering)).await?;
         let mut step = interval(RENDER_STEP);
         step.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -335,6 +336,7 @@ impl Client {
                     }
                     Some(Command::Rendering(rendering)) => {
                         self.rendering = rendering;
+                        socket.feed(window(rendering)).await?;
                         if rendering == Rendering::AtOnce {
                             self.render(self.have, &mut socket).await?;
                         }
@@ -475,4 +477,13 @@ pub fn frame(kind: u8, offset: u64, bytes: &[u8]) -> Message {
     message.put_u64(offset);
     message.put_slice(bytes);
     Message::Binary(message.freeze())
+}
+
+/// Asks for the window that suits a pace: what is rendered within a tenth of a second, as the console does.
+pub fn window(rendering: Rendering) -> Message {
+    let bytes = match rendering {
+        Rendering::AtOnce | Rendering::Stopped => 256 * 1024,
+        Rendering::BytesPerSecond(rate) => rate / 10,
+    };
+    Message::text(json!({ "type": "window", "bytes": bytes }).to_string())
 }

@@ -40,6 +40,8 @@ slugs!(
         Disconnect = "disconnect",
         /// A command was entered in a session.
         CommandExecuted = "command_executed",
+        /// A command that was told of while it ran has ended.
+        CommandFinished = "command_finished",
         /// A session's terminal got another size.
         Resize = "resize",
         /// A session was asked for; nothing has been started yet.

@@ -77,7 +77,12 @@ mod tests {
         let revoked = relay.cluster(&ada, "paris").await;
         let organisation = ada.membership.organisation.id;
         let now = relay.app.clock.now();
-        relay.app.store.revoke_cluster(organisation, revoked.id, now).await.expect("revokes");
+        relay
+            .app
+            .store
+            .revoke_cluster(organisation, revoked.id, &crate::domain::audit::Origin::operator(), now)
+            .await
+            .expect("revokes");
         let unknown = "01890000-0000-7000-8000-000000000000".to_owned();
         let simple = foreign.id.as_uuid().simple().to_string();
         for id in [foreign.id.to_string(), revoked.id.to_string(), unknown, simple, "x".into(), "%ff".into()] {

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::token::{Token, TokenHash, TokenKind};
+use crate::domain::audit::{Action, NO_ORGANISATION, NewEvent, Origin, Outcome};
 use crate::domain::organisation::ClientInfo;
 use crate::http::client::ClientAddress;
 use crate::http::cookie;
@@ -62,7 +63,11 @@ pub async fn post(
 ) -> Result<impl IntoResponse, Problem> {
     let now = app.clock.now();
     app.sign_in_limiter.take(address, now).map_err(too_many)?;
-    let link = TokenHash::parse(TokenKind::SignInLink, body.token.expose_secret()).ok_or_else(unknown)?;
+    let Some(link) = TokenHash::parse(TokenKind::SignInLink, body.token.expose_secret()) else {
+        let event = NewEvent::new(Action::SignInRefused, NO_ORGANISATION, Origin::unknown(client), now);
+        app.store.append_audit(&event.outcome(Outcome::Refused).detail("reason", "malformed")).await?;
+        return Err(unknown());
+    };
     let token = Token::generate(TokenKind::LoginSession, &app.entropy);
     let login = NewLoginSession {
         id: LoginSessionId::new(now.since_epoch(), &app.entropy.bytes()),

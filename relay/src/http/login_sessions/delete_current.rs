@@ -19,7 +19,7 @@ use crate::http::problem::{Problem, ProblemDocument};
 )]
 pub async fn delete(State(app): State<App>, context: CallContext) -> Result<impl IntoResponse, Problem> {
     let actor = &context.actor;
-    app.store.revoke_login_session(actor.organisation, actor.login_session, context.now).await?;
+    app.store.revoke_login_session(actor.organisation, actor.login_session, &context.origin(), context.now).await?;
     let cookie = cookie::clear(&app.public_url).map_err(|_| Problem::internal())?;
     Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])))
 }

@@ -68,18 +68,20 @@ pub async fn post(
     JsonBody(body): JsonBody<NewSessionBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let organisation = context.actor.organisation;
-    context.require(&app, Action::Exec { organisation }, Place::Organisation).await?;
     let cluster: ClusterId = body.cluster.parse().map_err(|_| Problem::not_found("cluster"))?;
     let overview = app.store.get_cluster(organisation, cluster).await?;
     let cluster = overview.ok_or_else(|| Problem::not_found("cluster"))?.cluster;
     if cluster.revoked_at.is_some() {
         return Err(Problem::not_found("cluster"));
     }
+    let target = target(&body)?;
+    let place = Place::Pod(cluster.id, target.clone());
+    context.require(&app, Action::Exec { organisation: cluster.organisation }, place).await?;
     let request = OpenSession {
         actor: context.actor,
         client: context.client.clone(),
         cluster,
-        target: target(&body)?,
+        target,
         program: program(body.command)?,
         size: TerminalSize::clamped(body.columns, body.rows),
     };

@@ -8,7 +8,7 @@ use podlatch_protocol::id::SessionId;
 use super::find;
 use crate::app::App;
 use crate::domain::access::Action;
-use crate::domain::audit::Place;
+use crate::domain::audit::{self, Place};
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument};
@@ -35,6 +35,8 @@ pub async fn delete(
     context.require(&app, Action::EndSession(owner), Place::Session(id)).await?;
     let own = session.request.user == context.actor.user;
     if let Some(live) = app.sessions.get(id) {
+        let event = context.event(audit::Action::SessionEndRequested).at(Place::Session(id));
+        app.store.append_audit(&event).await?;
         live.end(if own { EndCause::ClosedByUser } else { EndCause::ClosedByOther }).await;
     }
     Ok(StatusCode::ACCEPTED)

@@ -1,6 +1,7 @@
 //! Sessions. They only move forward: opening, live, ended; the first end is the one that stays.
 
 mod events;
+mod marks;
 mod row;
 
 use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId, SessionId, UserId};

@@ -5,9 +5,10 @@ use tokio::task::JoinHandle;
 
 use crate::clock::UnixMillis;
 use crate::domain::agent::PublicKeySha256;
+use crate::domain::organisation::ClientInfo;
 use crate::pki::{AgentIdentity, IssuedCertificate};
 use crate::store::RenewAgent;
-use crate::tunnel::Context;
+use crate::tunnel::{Context, audit};
 
 /// What to tell the agent.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Renewals {
     identity: AgentIdentity,
     /// The key that the agent holds for sure: the one it connected with, then the one of the last answer.
     key: PublicKeySha256,
+    /// Where the agent is.
+    client: ClientInfo,
     last: Option<IssuedCertificate>,
     running: Option<JoinHandle<Outcome>>,
 }
@@ -35,15 +38,27 @@ enum Outcome {
 }
 
 impl Renewals {
-    pub(super) const fn new(context: Context, identity: AgentIdentity, key: PublicKeySha256) -> Self {
-        Self { context, identity, key, last: None, running: None }
+    pub(super) const fn new(
+        context: Context,
+        identity: AgentIdentity,
+        key: PublicKeySha256,
+        client: ClientInfo,
+    ) -> Self {
+        Self { context, identity, key, client, last: None, running: None }
     }
 
     /// Begins a renewal. While one runs, another request is ignored: the agent asks again when nobody answers.
     pub(super) fn ask(&mut self, request: Vec<u8>) {
         if self.running.is_none() {
             let (context, identity, by, last) = (self.context.clone(), self.identity, self.key, self.last.clone());
-            self.running = Some(self.context.tasks.spawn(renew(context, identity, by, last, request)));
+            let client = self.client.clone();
+            self.running = Some(self.context.tasks.spawn(async move {
+                let outcome = renew(&context, identity, by, last, request, &client).await;
+                if let Outcome::Refused(why) = outcome {
+                    audit::not_renewed(&context, identity, client, why).await;
+                }
+                outcome
+            }));
         }
     }
 
@@ -77,11 +92,12 @@ fn refused(why: &str) -> Answer {
 }
 
 async fn renew(
-    context: Context,
+    context: &Context,
     identity: AgentIdentity,
     by: PublicKeySha256,
     last: Option<IssuedCertificate>,
     request: Vec<u8>,
+    client: &ClientInfo,
 ) -> Outcome {
     let issued = match context.ca.issue_agent_certificate(&request, identity, context.clock.now()) {
         Ok(issued) => issued,
@@ -107,7 +123,7 @@ async fn renew(
         public_key: issued.public_key,
         certificate_expires_at: issued.expires_at,
     };
-    match context.store.update_agent_certificate(&renewal).await {
+    match context.store.update_agent_certificate(&renewal, client, context.clock.now()).await {
         Ok(Some(generation)) => {
             tracing::info!(agent.id = %identity.agent, generation, "renewed an agent's certificate");
             Outcome::Issued(issued)

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId};
 use podlatch_relay::domain::agent::{Agent, AgentStatus, PublicKeySha256};
+use podlatch_relay::domain::audit::Origin;
+use podlatch_relay::domain::organisation::ClientInfo;
 use podlatch_relay::store::{AgentSeen, PageRequest, RenewAgent};
 
 use super::fixture::{Fixture, SOON, START};
@@ -21,7 +23,7 @@ async fn an_agent_comes_back_as_it_was_stored(at: Fixture) {
     let mut agent = at.new_agent(&cluster);
     agent.previous_public_key = Some(PublicKeySha256([7; 32]));
     agent.last_seen_at = Some(SOON);
-    at.store.insert_agent(&agent).await.expect("inserts");
+    at.store.insert_agent(&agent, &ClientInfo::default()).await.expect("inserts");
     assert_eq!(found(&at, &agent).await, Some(agent.clone()));
     let page = at.store.list_agents(cluster.organisation, cluster.id, PageRequest::default()).await.expect("lists");
     assert_eq!(page.items, vec![agent.clone()]);
@@ -40,7 +42,7 @@ async fn an_agent_is_found_only_where_all_its_ids_belong_together(at: Fixture) {
     assert!(get(elsewhere, agent.cluster, agent.id).await.is_none());
     assert!(get(here, other.id, agent.id).await.is_none());
     assert!(get(elsewhere, other.id, agent.id).await.is_none());
-    assert!(!at.store.revoke_agent(elsewhere, agent.id).await.expect("answers"));
+    assert!(!at.store.revoke_agent(elsewhere, agent.id, &Origin::operator(), SOON).await.expect("answers"));
     at.store.touch_agent(elsewhere, agent.id, None, SOON).await.expect("touches nothing");
     assert_eq!(found(&at, &agent).await, Some(agent));
 }
@@ -78,7 +80,7 @@ async fn a_foreign_or_revoked_key_renews_nothing(at: Fixture) {
     let agent = at.agent(&at.cluster(at.owner("ada@example.org").await.organisation.id).await).await;
     let (foreign, new) = (PublicKeySha256([1; 32]), PublicKeySha256([2; 32]));
     assert_eq!(renew(&at, &agent, foreign, new).await, None);
-    assert!(at.store.revoke_agent(agent.organisation, agent.id).await.expect("answers"));
+    assert!(at.store.revoke_agent(agent.organisation, agent.id, &Origin::operator(), SOON).await.expect("answers"));
     assert_eq!(renew(&at, &agent, agent.public_key, new).await, None);
     let now = found(&at, &agent).await.expect("is there");
     assert_eq!((now.generation, now.public_key), (1, agent.public_key));
@@ -86,8 +88,11 @@ async fn a_foreign_or_revoked_key_renews_nothing(at: Fixture) {
 
 async fn a_revoked_agent_is_accepted_with_no_key(at: Fixture) {
     let agent = at.agent(&at.cluster(at.owner("ada@example.org").await.organisation.id).await).await;
-    assert!(at.store.revoke_agent(agent.organisation, agent.id).await.expect("answers"));
-    assert!(!at.store.revoke_agent(agent.organisation, agent.id).await.expect("answers"), "only once");
+    assert!(at.store.revoke_agent(agent.organisation, agent.id, &Origin::operator(), SOON).await.expect("answers"));
+    assert!(
+        !at.store.revoke_agent(agent.organisation, agent.id, &Origin::operator(), SOON).await.expect("answers"),
+        "only once"
+    );
     let now = found(&at, &agent).await.expect("is there");
     assert_eq!(now.status, AgentStatus::Revoked);
     assert!(!now.accepts(agent.public_key));
@@ -106,5 +111,5 @@ async fn renew(at: &Fixture, agent: &Agent, by: PublicKeySha256, public_key: Pub
         public_key,
         certificate_expires_at: SOON.plus(Duration::from_hours(24)),
     };
-    at.store.update_agent_certificate(&renewal).await.expect("answers")
+    at.store.update_agent_certificate(&renewal, &ClientInfo::default(), SOON).await.expect("answers")
 }

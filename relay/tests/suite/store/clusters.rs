@@ -1,4 +1,6 @@
 use podlatch_relay::domain::agent::AgentStatus;
+use podlatch_relay::domain::audit::Origin;
+use podlatch_relay::domain::organisation::ClientInfo;
 use podlatch_relay::store::{AgentSeen, PageRequest, Redemption, StoreError};
 
 use super::fixture::{Fixture, SOON, START};
@@ -35,13 +37,16 @@ async fn a_cluster_is_found_in_its_own_organisation_only(at: Fixture) {
     let cluster = at.cluster(here).await;
     assert!(at.store.get_cluster(elsewhere, cluster.id).await.expect("answers").is_none());
     assert!(at.store.list_clusters(elsewhere, PageRequest::default()).await.expect("lists").items.is_empty());
-    assert!(!at.store.revoke_cluster(elsewhere, cluster.id, SOON).await.expect("answers"));
+    assert!(!at.store.revoke_cluster(elsewhere, cluster.id, &Origin::operator(), SOON).await.expect("answers"));
     let mut foreign = at.new_join_token(&cluster);
     foreign.organisation = elsewhere;
-    assert!(matches!(at.store.create_join_token(&foreign, START).await, Err(StoreError::Missing(_))));
+    assert!(matches!(
+        at.store.create_join_token(&foreign, &Origin::operator(), START).await,
+        Err(StoreError::Missing(_))
+    ));
     let mut foreign = at.new_agent(&cluster);
     foreign.organisation = elsewhere;
-    assert!(matches!(at.store.insert_agent(&foreign).await, Err(StoreError::Missing(_))));
+    assert!(matches!(at.store.insert_agent(&foreign, &ClientInfo::default()).await, Err(StoreError::Missing(_))));
     assert_eq!(at.store.list_clusters(here, PageRequest::default()).await.expect("lists").items.len(), 1);
 }
 
@@ -49,7 +54,7 @@ async fn two_clusters_of_one_organisation_cannot_share_a_name(at: Fixture) {
     let here = at.owner("ada@example.org").await.organisation.id;
     let elsewhere = at.owner("bob@example.org").await.organisation.id;
     at.cluster(here).await;
-    let again = at.store.create_cluster(&at.new_cluster(here, "berlin"), START).await;
+    let again = at.store.create_cluster(&at.new_cluster(here, "berlin"), &Origin::operator(), START).await;
     assert!(matches!(again, Err(StoreError::Taken(_))), "{again:?}");
     at.cluster(elsewhere).await;
 }
@@ -58,15 +63,18 @@ async fn revoking_a_cluster_revokes_its_agents_and_tokens_and_frees_its_name(at:
     let here = at.owner("ada@example.org").await.organisation.id;
     let cluster = at.cluster(here).await;
     let (agent, token) = (at.agent(&cluster).await, at.join_token(&cluster).await);
-    assert!(at.store.revoke_cluster(here, cluster.id, SOON).await.expect("answers"));
-    assert!(!at.store.revoke_cluster(here, cluster.id, SOON).await.expect("answers"), "only once");
+    assert!(at.store.revoke_cluster(here, cluster.id, &Origin::operator(), SOON).await.expect("answers"));
+    assert!(!at.store.revoke_cluster(here, cluster.id, &Origin::operator(), SOON).await.expect("answers"), "only once");
 
     let agent = at.store.get_agent(here, cluster.id, agent.id).await.expect("answers").expect("stays on record");
     assert_eq!(agent.status, AgentStatus::Revoked);
     assert_eq!(at.store.redeem_join_token(&token, SOON).await.expect("answers"), Redemption::Withdrawn);
     let late = at.new_join_token(&cluster);
-    assert!(matches!(at.store.create_join_token(&late, SOON).await, Err(StoreError::Missing(_))));
-    assert!(matches!(at.store.insert_agent(&at.new_agent(&cluster)).await, Err(StoreError::Missing(_))));
+    assert!(matches!(at.store.create_join_token(&late, &Origin::operator(), SOON).await, Err(StoreError::Missing(_))));
+    assert!(matches!(
+        at.store.insert_agent(&at.new_agent(&cluster), &ClientInfo::default()).await,
+        Err(StoreError::Missing(_))
+    ));
     assert!(at.store.list_clusters(here, PageRequest::default()).await.expect("lists").items.is_empty());
     let kept = at.store.get_cluster(here, cluster.id).await.expect("answers").expect("stays on record");
     assert_eq!(kept.cluster.revoked_at, Some(SOON));
@@ -88,7 +96,7 @@ async fn a_name_with_quotes_and_foreign_letters_comes_back_as_it_was(at: Fixture
     let here = at.owner("ada@example.org").await.organisation.id;
     let name = "'; DROP TABLE clusters; -- Ünïcødé 東京";
     let new = at.new_cluster(here, name);
-    at.store.create_cluster(&new, START).await.expect("creates");
+    at.store.create_cluster(&new, &Origin::operator(), START).await.expect("creates");
     let found = at.store.get_cluster(here, new.id).await.expect("answers").expect("is there");
     assert_eq!(found.cluster.name.as_str(), name);
 }

@@ -9,6 +9,7 @@ use podlatch_relay::auth::token::{Token, TokenHash, TokenKind};
 use podlatch_relay::clock::UnixMillis;
 use podlatch_relay::domain::access::Actor;
 use podlatch_relay::domain::agent::{Agent, AgentStatus, PublicKeySha256};
+use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::cluster::{Cluster, ClusterType};
 use podlatch_relay::domain::organisation::{ClientInfo, LoginSession, Membership};
 use podlatch_relay::domain::session::NewSession;
@@ -82,13 +83,13 @@ impl Fixture {
             owner_email: email.parse().expect("an address"),
             owner_name: "Ada".parse().expect("a name"),
         };
-        self.store.create_organisation_with_owner(&new, START).await.expect("creates")
+        self.store.create_organisation_with_owner(&new, &Origin::operator(), START).await.expect("creates")
     }
 
     pub(crate) async fn sign_in_link(&self, of: &Membership) -> TokenHash {
         let hash = self.token(TokenKind::SignInLink);
         let new = NewSignInLink { hash, organisation: of.organisation.id, user: of.user.id, expires_at: EXPIRY };
-        self.store.create_sign_in_link(&new).await.expect("creates");
+        self.store.create_sign_in_link(&new, &Origin::operator(), START).await.expect("creates");
         hash
     }
 
@@ -118,12 +119,15 @@ impl Fixture {
     }
 
     pub(crate) async fn cluster(&self, organisation: OrganisationId) -> Cluster {
-        self.store.create_cluster(&self.new_cluster(organisation, "berlin"), START).await.expect("creates")
+        self.store
+            .create_cluster(&self.new_cluster(organisation, "berlin"), &Origin::operator(), START)
+            .await
+            .expect("creates")
     }
 
     pub(crate) async fn join_token(&self, cluster: &Cluster) -> TokenHash {
         let new = self.new_join_token(cluster);
-        self.store.create_join_token(&new, START).await.expect("creates");
+        self.store.create_join_token(&new, &Origin::operator(), START).await.expect("creates");
         new.hash
     }
 
@@ -156,7 +160,7 @@ impl Fixture {
 
     pub(crate) async fn agent(&self, cluster: &Cluster) -> Agent {
         let agent = self.new_agent(cluster);
-        self.store.insert_agent(&agent).await.expect("inserts");
+        self.store.insert_agent(&agent, &ClientInfo::default()).await.expect("inserts");
         agent
     }
 

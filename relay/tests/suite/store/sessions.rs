@@ -1,6 +1,7 @@
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::request::Program;
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
+use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::session::{Session, SessionEnd, SessionState};
 use podlatch_relay::store::{PageRequest, SessionFilter, StateFilter, StoreError};
 
@@ -166,7 +167,7 @@ async fn sessions_are_listed_newest_first_by_whose_where_and_state(at: Fixture) 
 
 async fn no_session_begins_in_a_revoked_cluster(at: Fixture) {
     let (actor, agent) = actor_and_agent(&at).await;
-    at.store.revoke_cluster(actor.organisation, agent.cluster, SOON).await.expect("answers");
+    at.store.revoke_cluster(actor.organisation, agent.cluster, &Origin::operator(), SOON).await.expect("answers");
     let late = at.store.insert_session(&at.new_session(&actor, &agent)).await;
     assert!(matches!(late, Err(StoreError::Missing(_))), "{late:?}");
 }

@@ -1,5 +1,6 @@
 use podlatch_protocol::id::LoginSessionId;
 use podlatch_relay::auth::token::TokenKind;
+use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::organisation::Role;
 use podlatch_relay::store::{NewSignInLink, Page, PageRequest, Redemption, StoreError};
 
@@ -81,15 +82,21 @@ async fn a_link_for_a_stranger_is_not_made(at: Fixture) {
         user: bob.user.id,
         expires_at: EXPIRY,
     };
-    assert!(matches!(at.store.create_sign_in_link(&new).await, Err(StoreError::Missing(_))));
+    assert!(matches!(
+        at.store.create_sign_in_link(&new, &Origin::operator(), START).await,
+        Err(StoreError::Missing(_))
+    ));
 }
 
 async fn a_cookie_is_good_until_it_is_revoked(at: Fixture) {
     let (login, cookie) = login_with_cookie(&at).await;
     let organisation = login.membership.organisation.id;
     assert!(at.store.login_session(organisation, login.id, SOON).await.expect("answers").is_some());
-    assert!(at.store.revoke_login_session(organisation, login.id, SOON).await.expect("answers"));
-    assert!(!at.store.revoke_login_session(organisation, login.id, SOON).await.expect("answers"), "only once");
+    assert!(at.store.revoke_login_session(organisation, login.id, &Origin::operator(), SOON).await.expect("answers"));
+    assert!(
+        !at.store.revoke_login_session(organisation, login.id, &Origin::operator(), SOON).await.expect("answers"),
+        "only once"
+    );
     assert_eq!(at.store.login_session_by_cookie(&cookie, SOON).await.expect("answers"), None);
     assert_eq!(at.store.login_session(organisation, login.id, SOON).await.expect("answers"), None);
 }
@@ -104,7 +111,7 @@ async fn a_login_session_is_found_in_its_own_organisation_only(at: Fixture) {
     let (login, cookie) = login_with_cookie(&at).await;
     let elsewhere = at.owner("bob@example.org").await.organisation.id;
     assert_eq!(at.store.login_session(elsewhere, login.id, SOON).await.expect("answers"), None);
-    assert!(!at.store.revoke_login_session(elsewhere, login.id, SOON).await.expect("answers"));
+    assert!(!at.store.revoke_login_session(elsewhere, login.id, &Origin::operator(), SOON).await.expect("answers"));
     assert!(at.store.login_session_by_cookie(&cookie, SOON).await.expect("answers").is_some());
     let found = at.store.organisation_of_login_session(login.id).await.expect("answers");
     assert_eq!(found, Some(login.membership.organisation.id));

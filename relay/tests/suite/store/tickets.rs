@@ -3,6 +3,7 @@ use std::time::Duration;
 use podlatch_protocol::id::{OrganisationId, SessionId};
 use podlatch_relay::auth::token::{TokenHash, TokenKind};
 use podlatch_relay::domain::access::Actor;
+use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::session::{NewSession, Ticket};
 use podlatch_relay::store::{NewTicket, Redemption, StoreError};
 
@@ -58,7 +59,10 @@ async fn a_ticket_for_another_session_is_unknown_and_stays_good(at: Fixture) {
 async fn a_ticket_dies_with_its_login(at: Fixture) {
     let (actor, session) = actor_and_session(&at).await;
     let hash = issue(&at, &actor, session.id).await;
-    at.store.revoke_login_session(actor.organisation, actor.login_session, START).await.expect("answers");
+    at.store
+        .revoke_login_session(actor.organisation, actor.login_session, &Origin::operator(), START)
+        .await
+        .expect("answers");
     assert_eq!(at.store.redeem_ticket(&hash, session.id, START).await.expect("answers"), Redemption::Withdrawn);
 }
 

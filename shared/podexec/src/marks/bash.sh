@@ -1,6 +1,7 @@
 exec 9<&-
 __podlatch_n=@NONCE@
-printf -v __podlatch_i '\e]7717;%s;I;;\a' $__podlatch_n
+printf -v __podlatch_1 '\e]7717;%s;I;;\a' $__podlatch_n
+printf -v __podlatch_2 '\e]7717;%s;N;;\a' $__podlatch_n
 __podlatch_e() {
 REPLY=${1:0:16384} REPLY=${REPLY//\\/"\\\\"}
 [[ $REPLY == *[[:cntrl:]]* ]] || return 0
@@ -31,7 +32,7 @@ local -
 set +exuv
 if shopt -q promptvars; then
 [[ $PS0 == *__podlatch_c* ]] || PS0='$({ __podlatch_c; } 2>/dev/null)'$PS0
-for v in PS1 PS2; do [[ ${!v} == *__podlatch_i* ]] || printf -v $v %s "${!v}" '\[${__podlatch_i-}\]'; done
+for v in 1 2; do [[ $PS1$PS2 == *__podlatch_$v* ]] || eval "PS$v"+="'\[\${__podlatch_$v-}\]'"; done
 fi
 return $s
 }

@@ -7,6 +7,7 @@ use podlatch_agent::identity::{FileStore, IdentityStore};
 use podlatch_link::pin::CaPin;
 use podlatch_protocol::close::RefusalCode;
 use podlatch_relay::clock::Clock;
+use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::store::PageRequest;
 use secrecy::SecretString;
 use tokio::task::JoinSet;
@@ -71,7 +72,7 @@ async fn the_token_of_a_revoked_cluster_is_refused() {
     let relay = Relay::start().await;
     let token = relay.join_token().await;
     let now = Clock::system().now();
-    relay.store.revoke_cluster(relay.organisation, relay.cluster, now).await.expect("is stored");
+    relay.store.revoke_cluster(relay.organisation, relay.cluster, &Origin::operator(), now).await.expect("is stored");
     assert!(refusal(&relay, &token).await.contains("revoked"));
 }
 

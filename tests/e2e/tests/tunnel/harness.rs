@@ -15,6 +15,7 @@ use podlatch_protocol::request::{Attach, Request};
 use podlatch_protocol::session::ToRelay;
 use podlatch_relay::auth::token::{Token, TokenKind};
 use podlatch_relay::clock::{Clock, UnixMillis};
+use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::cluster::ClusterType;
 use podlatch_relay::entropy::Entropy;
 use podlatch_relay::pki::{Ca, Lifetimes};
@@ -92,14 +93,14 @@ impl Relay {
             owner_name: "Owner".parse().expect("is a name"),
         };
         let now = Clock::system().now();
-        self.store.create_organisation_with_owner(&organisation, now).await.expect("is stored");
+        self.store.create_organisation_with_owner(&organisation, &Origin::operator(), now).await.expect("is stored");
         let cluster = NewCluster {
             id: self.cluster,
             organisation: self.organisation,
             name: "test".parse().expect("is a name"),
             cluster_type: ClusterType::Private,
         };
-        self.store.create_cluster(&cluster, now).await.expect("is stored");
+        self.store.create_cluster(&cluster, &Origin::operator(), now).await.expect("is stored");
     }
 
     /// A join token that is good for half an hour.
@@ -116,7 +117,7 @@ impl Relay {
             cluster: self.cluster,
             expires_at,
         };
-        self.store.create_join_token(&new, UnixMillis::new(0)).await.expect("is stored");
+        self.store.create_join_token(&new, &Origin::operator(), UnixMillis::new(0)).await.expect("is stored");
         token.expose().to_owned()
     }
 
@@ -181,6 +182,7 @@ async fn serve(data: PathBuf, address: SocketAddr, lifetimes: Lifetimes, agents:
         clock,
         entropy: Entropy::system(),
         tasks: TaskTracker::new(),
+        refusals: Arc::new(podlatch_relay::tunnel::refusal_limit()),
     };
     (Tunnel::start(address, context, agents).expect("starts"), ca, store)
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_protocol::control::ToAgent;
 use podlatch_protocol::version::RELAY_TLS_NAME;
-use podlatch_relay::clock::Clock;
+use podlatch_relay::clock::{Clock, UnixMillis};
+use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::pki::{AgentCertificate, KEY_FILE};
 use podlatch_relay::tunnel::AgentEvent;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
@@ -102,7 +103,11 @@ async fn a_revoked_agent_is_disconnected_and_not_let_in_again() {
     assert_eq!(rogue.greet().await, Some(ToAgent::Welcome));
     let handle = news.connected().await;
     // As the admin command does it, in the database alone.
-    relay.store.revoke_agent(relay.organisation, handle.agent()).await.expect("is stored");
+    relay
+        .store
+        .revoke_agent(relay.organisation, handle.agent(), &Origin::operator(), UnixMillis::new(0))
+        .await
+        .expect("is stored");
     let ended = timeout(Duration::from_secs(10), rogue.connection.closed()).await.expect("is disconnected");
     assert_eq!(Disconnect::of(&ended), Some(Disconnect::Revoked));
     assert!(matches!(news.next().await, AgentEvent::Disconnected { .. }));
@@ -122,7 +127,11 @@ async fn a_revoked_agent_enrols_anew_when_it_gets_another_token() {
     let first = news.connected().await;
     let folder = Arc::clone(&agent.folder);
     agent.stop().await;
-    relay.store.revoke_agent(relay.organisation, first.agent()).await.expect("is stored");
+    relay
+        .store
+        .revoke_agent(relay.organisation, first.agent(), &Origin::operator(), UnixMillis::new(0))
+        .await
+        .expect("is stored");
     let token = relay.join_token().await;
     let agent = Agent::start(&relay, &folder, relay.address, Some(&token));
     let second = news.connected().await;
