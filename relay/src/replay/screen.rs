@@ -81,11 +81,11 @@ mod tests {
             output("done"),
         ];
         let mut whole = Screen::new(TerminalSize::clamped(20, 4));
-        for cut in 0..events.len() {
+        for (cut, event) in events.iter().enumerate() {
             let mut jumped = Screen::restored(whole.size(), &whole.draw());
             assert_eq!(text(&jumped), text(&whole), "before event {cut}");
-            jumped.feed(&events[cut]);
-            whole.feed(&events[cut]);
+            jumped.feed(event);
+            whole.feed(event);
             assert_eq!(text(&jumped), text(&whole), "after event {cut}");
         }
         assert_eq!(text(&whole)[..3], ["$ ls", "file red", "$ done"]);

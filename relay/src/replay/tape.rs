@@ -7,6 +7,7 @@ use podlatch_protocol::terminal::TerminalSize;
 use tokio::task::spawn_blocking;
 
 use super::{SegmentFacts, Source, Unreadable};
+use crate::domain::recording::StoredRecording;
 use crate::recording::SegmentEntry;
 use crate::recording::archive::{Archive, ArchiveError, Segment, State, TimedEvent};
 use crate::recording::asciicast::{Event, Header};
@@ -19,8 +20,14 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// The recording of a session.
-    pub fn new(session: SessionId, archive: Archive) -> Self {
+    /// The recording of a session; `noted` is what the database says of it once it was stored whole.
+    pub fn new(session: SessionId, mut archive: Archive, noted: Option<&StoredRecording>) -> Self {
+        let was_complete = noted.is_some_and(|noted| noted.truncation.is_none());
+        if was_complete && matches!(archive.state, State::Recording | State::Truncated { .. }) {
+            let segment = archive.segments().len() as u64 + 1;
+            archive.state =
+                State::Damaged { segment, why: "the recording was whole, and its end is missing".to_owned() };
+        }
         Self { session, archive }
     }
 

@@ -30,7 +30,7 @@ pub async fn get(
     let session = find(&app, &context, id).await?;
     match open_tape(&app, &session).await {
         Ok(tape) => Ok(Json(RecordingBody::from(&tape))),
-        Err(gone @ OpenError::Gone) => Ok(Json(RecordingBody::deleted(gone.to_string()))),
+        Err(deleted @ OpenError::Deleted) => Ok(Json(RecordingBody::deleted(deleted.to_string()))),
         Err(error) => Err(error.into()),
     }
 }

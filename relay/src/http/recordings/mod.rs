@@ -25,10 +25,11 @@ use crate::auth::token::{TokenHash, TokenKind};
 use crate::domain::access::{Action, SessionOwner};
 use crate::domain::audit::Place;
 use crate::domain::session::Session;
-use crate::recording::SegmentEntry;
 use crate::recording::archive::ArchiveError;
+use crate::recording::{Hash, SegmentEntry};
 use crate::replay::tape::Tape;
 use crate::replay::{PlayError, Source, Unreadable};
+use crate::store::StoreError;
 
 /// The header that carries a replay's token: no credential stands in an address.
 const TOKEN_HEADER: &str = "podlatch-replay";
@@ -127,9 +128,15 @@ async fn find(app: &App, context: &CallContext, id: SessionId) -> Result<Session
 /// Opens the recording of a session.
 async fn open_tape(app: &App, session: &Session) -> Result<Tape, OpenError> {
     let (organisation, id) = (session.request.organisation, session.id());
-    match app.archives.open(organisation, id, None).await {
-        Ok(archive) => Ok(Tape::new(id, archive)),
-        Err(ArchiveError::NotFound) => Err(OpenError::Gone),
+    let noted = app.store.get_recording(organisation, id).await?;
+    if noted.as_ref().is_some_and(|noted| noted.deleted_at.is_some()) {
+        return Err(OpenError::Deleted);
+    }
+    let head = noted.as_ref().map(|noted| Hash::noted(&noted.head));
+    match app.archives.open(organisation, id, head.as_ref()).await {
+        Ok(archive) => Ok(Tape::new(id, archive, noted.as_ref())),
+        Err(ArchiveError::NotFound) if noted.is_some() => Err(OpenError::Missing),
+        Err(ArchiveError::NotFound) => Err(OpenError::Never),
         Err(error) => Err(Unreadable::from(error).into()),
     }
 }
@@ -137,19 +144,31 @@ async fn open_tape(app: &App, session: &Session) -> Result<Tape, OpenError> {
 /// A recording cannot be opened.
 #[derive(Debug, thiserror::Error)]
 enum OpenError {
-    /// It was deleted, or there never was one.
-    #[error("This session has no recording: it was deleted when its time was over, or nothing was ever recorded.")]
-    Gone,
+    /// Its time was over.
+    #[error("This recording was deleted, because it was kept for as long as the organisation keeps recordings.")]
+    Deleted,
+    /// It was there.
+    #[error("This recording is missing from the place where recordings are kept. Tell the operator of this relay.")]
+    Missing,
+    /// There never was one.
+    #[error("This session has no recording: nothing was ever shown in it.")]
+    Never,
     /// It cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl From<OpenError> for Problem {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Gone => Self::new(ProblemKind::RecordingGone, error.to_string()),
+            OpenError::Deleted | OpenError::Missing | OpenError::Never => {
+                Self::new(ProblemKind::RecordingGone, error.to_string())
+            }
             OpenError::Unreadable(error) => error.into(),
+            OpenError::Store(error) => error.into(),
         }
     }
 }

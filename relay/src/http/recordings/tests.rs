@@ -15,9 +15,11 @@ use tokio::sync::mpsc;
 
 use crate::data_folder;
 use crate::domain::access::{Actor, AuditScope};
-use crate::domain::audit::Action;
+use crate::domain::audit::{Action, Origin};
 use crate::domain::organisation::ClientInfo;
+use crate::domain::recording::StoredRecording;
 use crate::domain::session::{NewSession, SessionEnd};
+use crate::domain::session_limits::SessionLimits;
 use crate::http::testing::{SignedIn, TestRelay, TestResponse};
 use crate::recording::{NewRecording, OutputEnd, Piece, Recorder, RecorderParts, RecordingsStore, Sealed};
 use crate::store::AuditFilter;
@@ -29,6 +31,7 @@ struct Recorded {
     relay: TestRelay,
     ada: SignedIn,
     session: SessionId,
+    head: String,
 }
 
 /// A recording of three segments and a bit: a command, a flood, and another command.
@@ -36,8 +39,8 @@ async fn recorded() -> Recorded {
     let relay = TestRelay::new().await;
     let ada = relay.sign_in("ada@example.org").await;
     let session = session(&relay, &ada).await;
-    record(&relay, organisation(&ada), session).await;
-    Recorded { relay, ada, session }
+    let head = record(&relay, organisation(&ada), session).await;
+    Recorded { relay, ada, session, head }
 }
 
 fn organisation(person: &SignedIn) -> OrganisationId {
@@ -68,6 +71,9 @@ async fn session(relay: &TestRelay, person: &SignedIn) -> SessionId {
         program: Program::Shell,
         client: ClientInfo::default(),
         started_at: app.clock.now(),
+        expires_at: app.clock.now().plus(Duration::from_hours(8)),
+        idle: SessionLimits::default().idle,
+        size: TerminalSize::DEFAULT,
     };
     app.store.insert_session(&new).await.expect("inserts");
     let end = SessionEnd { at: app.clock.now(), ended: ended(0) };
@@ -86,14 +92,19 @@ fn ended(output_length: u64) -> Ended {
     Ended { cause, outcome, cleanup, output_length }
 }
 
-async fn record(relay: &TestRelay, organisation: OrganisationId, session: SessionId) {
+async fn record(relay: &TestRelay, organisation: OrganisationId, session: SessionId) -> String {
+    record_from(relay, organisation, session, BEGAN).await
+}
+
+/// Records, and returns the hash of the manifest's last entry.
+async fn record_from(relay: &TestRelay, organisation: OrganisationId, session: SessionId, began: i64) -> String {
     let (sealed, mut whole) = mpsc::channel::<Sealed>(1);
     let data = &relay.app.config.data;
     let store = RecordingsStore::open(&relay.app.config.recordings_store, []).expect("opens");
     let hot = data_folder::create_hot_logs(data).expect("a folder");
     let parts = RecorderParts { hot, store, patience: Duration::from_mins(1), sealed };
     let recorder = Recorder::start(parts).expect("starts");
-    let at = |seconds: u64| crate::clock::UnixMillis::new(BEGAN).plus(Duration::from_secs(seconds));
+    let at = |seconds: u64| crate::clock::UnixMillis::new(began).plus(Duration::from_secs(seconds));
     let size = TerminalSize::clamped(100, 30);
     let recording = recorder.create(NewRecording { organisation, session, size, at: at(0) }).await.expect("begins");
     let mut source_end = 0;
@@ -117,6 +128,7 @@ async fn record(relay: &TestRelay, organisation: OrganisationId, session: Sessio
     recording.seal();
     let sealed = whole.recv().await.expect("is sealed");
     sealed.noted.send(()).expect("is waited for");
+    sealed.head.as_str().to_owned()
 }
 
 impl Recorded {
@@ -342,9 +354,48 @@ async fn truncated_foreign_missing_and_deleted_recordings_say_what_they_are() {
     at.get("/recording/segments/1", &token).await.assert_problem(409, "recording_damaged");
 
     std::fs::remove_dir_all(manifest.parent().expect("a folder")).expect("is there");
-    assert_eq!(at.facts().await["state"], "deleted");
+    at.get("/recording", "").await.assert_problem(410, "recording_gone");
     let again = at.relay.post(&at.path("/replays")).cookie(&at.ada.cookie).send().await;
     again.assert_problem(410, "recording_gone");
     at.get("/recording/cast", "").await.assert_problem(410, "recording_gone");
     at.get("/recording/segments/1", &token).await.assert_problem(410, "recording_gone");
+}
+
+#[tokio::test]
+async fn what_the_database_noted_of_a_recording_is_believed_against_the_storage() {
+    let at = recorded().await;
+    let store = &at.relay.app.store;
+    let noted = StoredRecording {
+        truncation: None,
+        segments: 4,
+        bytes: 1,
+        duration_ms: 100_000,
+        head: at.head.clone(),
+        sealed_at: at.relay.app.clock.now(),
+        deleted_at: None,
+    };
+    store.recording_sealed(organisation(&at.ada), at.session, &noted).await.expect("notes");
+    assert_eq!(at.facts().await["state"], "complete");
+
+    // Somebody who can write to the storage makes another whole recording in its place.
+    let manifest = at.object(at.session, "manifest.jsonl");
+    std::fs::remove_dir_all(manifest.parent().expect("a folder")).expect("is there");
+    let forged = record_from(&at.relay, organisation(&at.ada), at.session, BEGAN + 1_000).await;
+    assert_ne!(forged, at.head);
+    assert_eq!(at.facts().await["state"], "damaged");
+
+    std::fs::remove_file(manifest).expect("is there");
+    assert_eq!(at.facts().await["state"], "damaged", "and is no recording that was only cut off");
+
+    let days = "1".parse().expect("a number of days");
+    let by = (Origin::operator(), at.relay.app.clock.now());
+    store.set_recording_retention(organisation(&at.ada), Some(days), by).await.expect("sets");
+    at.relay.hand.advance(Duration::from_hours(49));
+    store.delete_old_recordings(at.relay.app.clock.now()).await.expect("deletes");
+    let ada = at.relay.sign_in("ada@example.org").await;
+    let facts = at.relay.get(&at.path("/recording")).cookie(&ada.cookie).send().await.json();
+    assert_eq!(facts["state"], "deleted");
+    assert!(facts["message"].as_str().expect("a message").contains("deleted"));
+    let open = at.relay.post(&at.path("/replays")).cookie(&ada.cookie).send().await;
+    open.assert_problem(410, "recording_gone");
 }
