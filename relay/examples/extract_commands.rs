@@ -14,13 +14,25 @@ use base64::engine::general_purpose::STANDARD;
 use podlatch_protocol::terminal::TerminalSize;
 use podlatch_relay::clock::UnixMillis;
 use podlatch_relay::commands::{Event, Secrets, Tracker};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 struct Header {
     width: u16,
     height: u16,
+}
+
+#[derive(Serialize)]
+struct Extracted<'a> {
+    name: &'a str,
+    commands: Vec<Found>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    text: String,
+    source: &'static str,
+    confidence: f64,
 }
 
 fn main() -> ExitCode {
@@ -54,12 +66,12 @@ fn extract(file: &Path) -> Result<String> {
         while let Some(event) = tracker.take() {
             let Event::Submitted(command) = event else { continue };
             let confidence = (f64::from(command.confidence) * 100.0).round() / 100.0;
-            commands.push(json!({"text": command.text, "source": command.source.as_str(), "confidence": confidence}));
+            commands.push(Found { text: command.text, source: command.source.as_str(), confidence });
         }
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".cast").unwrap_or(&name);
-    Ok(json!({"name": name, "commands": commands}).to_string())
+    Ok(serde_json::to_string(&Extracted { name, commands })?)
 }
 
 fn feed(tracker: &mut Tracker, line: &str) -> Result<()> {

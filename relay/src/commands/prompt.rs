@@ -159,7 +159,7 @@ fn is_interpreter(trimmed: &str) -> bool {
                      scala|julia|php|iex|erl|node|deno|lua|R|octave|gnuplot|bc|gdb|lldb|pdb|ipdb|jshell|groovy|ksql|spark-sql|\
                      influx|etcdctl|zk|nslookup|parted|fdisk|gdisk|virsh|rabbitmq|presto|trino|duckdb|D|hive|impala|sql|SQL|SQLPLUS";
         Regex::new(&format!(
-            r"(?x)^(?:>>>|\.\.\.|\s*\.\.\.>|In\ \[\d+\]:|\s*\.\.\.:|->|(?:{names})(?:[\s(\[@:/].*)?>+|\((?:gdb|lldb|Pdb|ipdb|parted)[^)]*\)|
+            r"(?x)^(?:>>>|\.\.\.|\s*\.\.\.>|In\ \[\d+\]:|\s*\.\.\.:|\s*->|(?:{names})(?:[\s(\[@:/].*)?>+|\((?:gdb|lldb|Pdb|ipdb|parted)[^)]*\)|
                   redis\s.*>|[\w.:/@-]*[=('\x22*!^-][\#>]|[\d.:]+:\d+(?:\[\d+\])?>|irb\(.*|MariaDB\s\[.*|mysql.*>|.*\(yes/no.*\)\??|.*\[[yYnN]/[yYnN]\].*)$"
         ))
         .ok()
@@ -213,7 +213,9 @@ fn starts_shell(command: &str) -> bool {
         "telnet",
         "lxc",
     ];
-    words(command).any(|word| SHELLS.contains(&word))
+    let words: Vec<&str> = words(command).collect();
+    let runs_text = |index: usize| words.get(index + 1).is_some_and(|next| matches!(*next, "-c" | "-lc" | "-ec"));
+    words.iter().enumerate().any(|(index, word)| SHELLS.contains(word) && !runs_text(index))
 }
 
 /// Commands after which the shell's own prompt may look different.
@@ -233,4 +235,80 @@ fn words(command: &str) -> impl Iterator<Item = &str> {
     const AT_MOST: usize = 64;
     let words = command.split(|character: char| character.is_whitespace() || ";|&()`{}".contains(character));
     words.filter(|word| !word.is_empty()).take(AT_MOST).map(|word| word.rsplit('/').next().unwrap_or(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(command: &str, prompt: &str, editor: Editor) -> Option<Kind> {
+        let mut prompts = Prompts::default();
+        prompts.submitted("root@pod:/data# ", Editor::BracketedPaste, Kind::New, command);
+        prompts.judge(prompt, editor, true)
+    }
+
+    #[test]
+    fn a_prompt_may_change_in_its_words_but_not_its_shape() {
+        for (prompt, kind) in [
+            ("root@pod:/data# ", Some(Kind::Known)),
+            ("root@pod:/tmp/a-b# ", Some(Kind::Known)),
+            ("no newlineroot@pod:/data# ", Some(Kind::Known)),
+            ("> ", Some(Kind::Continuation)),
+            ("quote> ", Some(Kind::Continuation)),
+            ("Name: ", None),
+            ("", None),
+        ] {
+            assert_eq!(after("ls", prompt, Editor::BracketedPaste), kind, "{prompt:?}");
+        }
+    }
+
+    #[test]
+    fn another_shell_is_believed_where_one_was_started() {
+        for (command, prompt, editor, kind) in [
+            ("sh", "# ", Editor::Silent, Some(Kind::New)),
+            ("sudo -i", "root@pod:~# ", Editor::Silent, Some(Kind::New)),
+            ("kubectl exec -it a -- ash", "/ # ", Editor::AskCursor, Some(Kind::New)),
+            ("cat", "# ", Editor::Silent, None),
+            ("sh -c 'read x'", "$ ", Editor::Silent, None),
+            ("read -p '> ' x", "> ", Editor::Silent, None),
+            ("node", "> ", Editor::BracketedPaste, None),
+            ("su", "Password: ", Editor::Silent, None),
+        ] {
+            assert_eq!(after(command, prompt, editor), kind, "{command:?}, {prompt:?}");
+        }
+    }
+
+    #[test]
+    fn interpreters_are_no_shells() {
+        for prompt in [
+            ">>> ",
+            "... ",
+            "In [1]: ",
+            "sqlite> ",
+            "   ...> ",
+            "mysql> ",
+            "MariaDB [shop]> ",
+            "    -> ",
+            "postgres=# ",
+            "shop=> ",
+            "shop-# ",
+            "shop(# ",
+            "127.0.0.1:6379> ",
+            "127.0.0.1:6379[1]> ",
+            "(gdb) ",
+            "(Pdb) ",
+            "irb(main):001:0> ",
+            "ftp> ",
+            "test> ",
+            "Proceed (yes/no)? ",
+            "Continue? [y/N] ",
+            "Enter password: ",
+            "[sudo] password for root: ",
+            "PIN: ",
+        ] {
+            for command in ["python3", "bash"] {
+                assert_eq!(after(command, prompt, Editor::BracketedPaste), None, "{prompt:?} after {command}");
+            }
+        }
+    }
 }

@@ -9,6 +9,9 @@ const SCROLLBACK_ROWS: usize = 100;
 /// Rows that one command may span; a longer one loses its beginning.
 const MAX_COMMAND_ROWS: usize = 300;
 
+/// Rows of the screen that are modelled: each costs memory, and no monitor shows more.
+const MAX_ROWS: u16 = 300;
+
 /// The model of one terminal.
 pub(super) struct Screen {
     terminal: Terminal,
@@ -19,7 +22,7 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(size: TerminalSize) -> Self {
-        let (columns, rows) = (size.columns().into(), size.rows().into());
+        let (columns, rows) = (size.columns().into(), size.rows().min(MAX_ROWS).into());
         let terminal = Terminal::with_scrollback(columns, rows, Some(SCROLLBACK_ROWS));
         Self {
             terminal: terminal.unwrap_or_else(|_| unreachable!("a terminal size is never zero")),
@@ -63,7 +66,7 @@ impl Screen {
     /// Applies a size that waits for output.
     pub(super) fn settle(&mut self) {
         if let Some(size) = self.wanted.take() {
-            self.terminal.resize(size.columns().into(), size.rows().into());
+            self.terminal.resize(size.columns().into(), size.rows().min(MAX_ROWS).into());
         }
     }
 
@@ -87,7 +90,7 @@ impl Screen {
         let line = self.terminal.screen().line(self.terminal.cursor().row);
         let cells = line.map_or(&[][..], Line::cells);
         let column = self.terminal.cursor().col.min(cells.len());
-        let before = cells[..column].iter().filter(|cell| cell.width() > 0).count();
+        let before = cells[..column].iter().filter(|cell| cell.width() > 0).count().min(row.characters.len());
         let first = rows.iter().rposition(|row| !row.wrapped).map_or(0, |last| last + 1);
         let above = rows[first..].iter().flat_map(|row| &row.characters);
         let left = above.chain(&row.characters[..before]).collect();
@@ -295,6 +298,12 @@ mod tests {
         assert_eq!(screen("\x1b[31mhost\x1b[m$ ").around_cursor(), ("host$ ".into(), String::new()));
         assert_eq!(screen("host%         12:30\r\x1b[6C").around_cursor(), ("host% ".into(), "12:30".into()));
         assert_eq!(screen("a-very-long-prompt-that-wraps$ ").around_cursor().0, "a-very-long-prompt-that-wraps$ ");
+    }
+
+    #[test]
+    fn a_cursor_behind_a_gap_for_a_wide_character_is_fine() {
+        let screen = screen("\x1b[2;1H\u{4f60}\x1b[1;1Habcdefghijklmnopqrs\x1b[1;20H");
+        assert_eq!(screen.around_cursor().0, "abcdefghijklmnopqrs");
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Seen {
     pub attachments: u32,
     /// What the relay last said of the agent.
     pub agent: Option<String>,
+    /// What the relay last said of the session's life.
+    pub life: Option<Value>,
     /// The end, once there was one.
     pub ended: Option<Value>,
     /// Why the last connection was lost, for reports.
@@ -402,6 +404,7 @@ impl Client {
                 let state = message["state"].as_str().map(str::to_owned);
                 self.seen.send_modify(|seen| seen.agent = state);
             }
+            "life" => self.seen.send_modify(|seen| seen.life = Some(message.clone())),
             "ended" => {
                 self.seen.send_modify(|seen| seen.ended = Some(message.clone()));
                 return Ok(true);
