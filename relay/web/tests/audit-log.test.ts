@@ -9,6 +9,7 @@ const event = (position: number): AuditEvent => ({
   action: 'connect',
   outcome: 'success',
   actor: { kind: 'user', id: 'u1', name: 'ada@example.com' },
+  user: null,
   cluster: null,
   namespace: null,
   pod: null,

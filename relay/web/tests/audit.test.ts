@@ -20,6 +20,7 @@ const EVENT = {
   action: 'command_executed',
   outcome: 'success',
   actor: { kind: 'user', id: 'u1', name: 'ada@example.com' },
+  user: { id: 'u1', name: 'ada@example.com' },
   cluster: { id: 'c1', name: 'prod' },
   namespace: 'shop',
   pod: 'web',
@@ -53,7 +54,15 @@ describe('an audit event', () => {
   });
 
   it('may be of nobody, nowhere', () => {
-    const nothing = { cluster: null, namespace: null, session: null, sequence: null, command: null, details: null };
+    const nothing = {
+      user: null,
+      cluster: null,
+      namespace: null,
+      session: null,
+      sequence: null,
+      command: null,
+      details: null,
+    };
     expect(detailsText(parseAuditEvent({ ...EVENT, ...nothing }, '$'))).toBe('');
   });
 

@@ -39,6 +39,18 @@ describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {
     await page.getByRole('dialog').getByRole('button', { name: 'End session' }).click();
     await terminal.waitForStatus('Ended');
     await look.at('ended');
+    await page.goto('/sessions');
+    await page.getByRole('link', { name: 'tools / main' }).first().waitFor();
+    await look.at('sessions');
+    await page.getByRole('link', { name: 'tools / main', exact: true }).first().click();
+    await page.getByText('Client address').waitFor();
+    await look.at('session');
+    await page.goto(`/c/${await suite.stack.clusterId()}/terminal/audit`);
+    await page.getByRole('row').filter({ hasText: 'Session ended' }).first().waitFor();
+    await look.at('audit');
+    await page.getByRole('row').filter({ hasText: 'Session ended' }).first().getByRole('button').click();
+    await page.getByRole('dialog').getByText('As JSON').click();
+    await look.at('event');
     await window.openNamespace('default');
     await window.clickTerminalIcon('distroless');
     await page.getByRole('alert').waitFor();

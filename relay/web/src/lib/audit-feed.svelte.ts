@@ -71,24 +71,25 @@ export class AuditFeed {
     await this.#loadNewest(log);
   }
 
-  /** Loads older events. */
+  /** Loads older events. A page may bring none and go on all the same: a filter that finds little is searched in pieces. */
   async older(): Promise<void> {
-    const log = this.#log;
-    const query = this.#query;
-    const cursor = log.olderCursor;
-    if (query === null || cursor === null || this.isLoadingOlder) return;
+    const [log, query] = [this.#log, this.#query];
+    if (query === null || this.isLoadingOlder) return;
     this.isLoadingOlder = true;
-    const result = await api.auditEvents(query, cursor);
-    this.isLoadingOlder = false;
-    if (this.#log !== log) return;
-    if (!result.ok) {
-      this.#fail(result.error);
-      return;
+    const known = log.rows.length;
+    while (this.#log === log && log.rows.length === known && log.olderCursor !== null) {
+      const result = await api.auditEvents(query, log.olderCursor);
+      if (this.#log !== log) break;
+      if (!result.ok) {
+        this.#fail(result.error);
+        break;
+      }
+      this.error = null;
+      log.older(result.value);
+      remember(result.value.items);
     }
-    this.error = null;
-    log.older(result.value);
-    remember(result.value.items);
-    this.#publish();
+    this.isLoadingOlder = false;
+    if (this.#log === log) this.#publish();
   }
 
   /** The stream stands before the list is asked for: nothing can happen in between unseen. */
@@ -143,6 +144,7 @@ export class AuditFeed {
     log.newest(result.value);
     remember(result.value.items);
     this.#publish();
+    if (log.rows.length === 0) await this.older();
   }
 
   #fail(error: ApiError): void {
@@ -161,7 +163,8 @@ export class AuditFeed {
 
 /** Notes who people are, for the filter. */
 function remember(events: readonly AuditEvent[]): void {
-  for (const { actor } of events) {
+  for (const { actor, user } of events) {
     if (actor.kind === 'user' && actor.id !== null && actor.name !== null) rememberPerson(actor.id, actor.name);
+    if (user !== null) rememberPerson(user.id, user.name);
   }
 }

@@ -2,6 +2,8 @@
 import { count, integer, nullable, object, oneOf, record, string, time, type Parsed } from './parse';
 import type { Tone } from './tone';
 
+const named = object({ id: string, name: string });
+
 export const parseAuditEvent = object({
   id: string,
   position: count,
@@ -9,7 +11,9 @@ export const parseAuditEvent = object({
   action: string,
   outcome: oneOf('success', 'refused', 'failed'),
   actor: object({ kind: string, id: nullable(string), name: nullable(string) }),
-  cluster: nullable(object({ id: string, name: string })),
+  /** Whom it concerns. */
+  user: nullable(named),
+  cluster: nullable(named),
   namespace: nullable(string),
   pod: nullable(string),
   container: nullable(string),
@@ -29,16 +33,22 @@ export const ACTION_GROUPS: readonly { readonly text: string; readonly actions: 
     text: 'Terminals',
     actions: [
       'command_executed',
+      'command_finished',
       'connect',
       'disconnect',
       'resize',
       'session_open',
+      'session_started',
       'session_refused',
       'session_idle',
+      'session_end_requested',
       'session_end',
     ],
   },
-  { text: 'Recordings and audit', actions: ['replay', 'recording_download', 'recording_deleted', 'audit_export'] },
+  {
+    text: 'Recordings and audit',
+    actions: ['replay', 'recording_download', 'recording_deleted', 'recording_failed', 'audit_export'],
+  },
   { text: 'People', actions: ['sign_in', 'sign_in_refused', 'sign_out', 'sign_in_link_created', 'access_refused'] },
   {
     text: 'Clusters and agents',
@@ -51,8 +61,10 @@ export const ACTION_GROUPS: readonly { readonly text: string; readonly actions: 
       'agent_enrolment_refused',
       'agent_connected',
       'agent_disconnected',
+      'agent_refused',
       'agent_revoked',
       'certificate_renewed',
+      'certificate_refused',
     ],
   },
 ];
@@ -62,7 +74,10 @@ const ACTION_TEXTS: Readonly<Record<string, string>> = {
   connect: 'Terminal connected',
   disconnect: 'Terminal disconnected',
   resize: 'Terminal resized',
-  session_open: 'Session opened',
+  command_finished: 'Command finished',
+  session_open: 'Session asked for',
+  session_started: 'Session started',
+  session_end_requested: 'Session end asked for',
   session_refused: 'Session refused',
   session_idle: 'Session idle',
   session_end: 'Session ended',
