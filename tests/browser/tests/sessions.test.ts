@@ -40,7 +40,7 @@ describe('the list of sessions', () => {
     await mine.getByText('Active').waitFor();
     await mine.getByRole('button', { name: /^End the session/ }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'End session' }).click();
-    await mine.getByText('Closed').waitFor();
+    await mine.getByText('Closed', { exact: true }).waitFor();
     await mine.getByText('You closed this session.').waitFor();
     expect(await mine.getByRole('button').count()).toBe(0);
   });

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{AgentState, Attach, EndedMessage, FromClient, ToClient, applied, output, snapshot};
+use super::{AgentState, Attach, EndedMessage, FromClient, LifeMessage, ToClient, applied, output, snapshot};
 
 #[derive(Deserialize)]
 struct Fixtures {
@@ -105,9 +105,19 @@ fn said(sample: &Sample) -> Option<ToClient> {
         "resend" => ToClient::Resend { input: sample.number("input") },
         "agent" if message["state"] == "silent" => ToClient::Agent { state: AgentState::Silent },
         "agent" => ToClient::Agent { state: AgentState::Answering },
+        "life" => ToClient::Life(life(&message["life"])),
         "ended" => ToClient::Ended(ended(&message["ending"])?),
         _ => return None,
     })
+}
+
+fn life(words: &Value) -> LifeMessage {
+    LifeMessage {
+        expires_in_ms: words["expires_in_ms"].as_u64().expect("a number"),
+        idle: words["idle"].as_bool().expect("a flag"),
+        idle_since_ms: words["idle_since_ms"].as_u64(),
+        idle_closes_in_ms: words["idle_closes_in_ms"].as_u64(),
+    }
 }
 
 /// The end by exit that the fixtures tell; `None` for a cause that this version does not know.
@@ -156,6 +166,6 @@ fn what_the_relay_writes_is_what_the_console_reads() {
         }
         proven += 1;
     }
-    assert!(proven >= 9, "only {proven} samples are of kinds that this relay writes");
+    assert!(proven >= 11, "only {proven} samples are of kinds that this relay writes");
     assert!(!fixtures().server.invalid.is_empty(), "the console's tests read these");
 }

@@ -13,20 +13,20 @@ const end = object({
 
 export const parseSession = object({
   id: string,
-  cluster: object({ id: string, name: string, type: nullable(string) }),
+  cluster: object({ id: string, name: string, type: string }),
   namespace: string,
   pod: string,
   container: nullable(string),
   user: object({ id: string, email: string }),
   state: oneOf('opening', 'live', 'ended'),
-  status: nullable(oneOf('active', 'expired', 'closed')),
-  /** Empty where it was not known. */
-  client_ip: nullable(string),
-  user_agent: nullable(string),
+  status: oneOf('active', 'expired', 'closed'),
+  /** Empty where it is not known. */
+  client_ip: string,
+  user_agent: string,
   started_at: time,
-  last_activity_at: nullable(time),
-  idle: nullable(boolean),
-  expires_at: nullable(time),
+  last_activity_at: time,
+  idle: boolean,
+  expires_at: time,
   ended_at: nullable(time),
   end: nullable(end),
   exit_status: nullable(integer),
@@ -45,7 +45,7 @@ export function sessionStatus(session: Session): { readonly tone: Tone; readonly
   if (session.status === 'expired') return { tone: 'warning', text: 'Expired' };
   if (session.status === 'closed' || session.state === 'ended') return { tone: 'neutral', text: 'Closed' };
   if (session.state === 'opening') return { tone: 'neutral', text: 'Opening' };
-  return session.idle === true ? { tone: 'warning', text: 'Idle' } : { tone: 'good', text: 'Active' };
+  return session.idle ? { tone: 'warning', text: 'Idle' } : { tone: 'good', text: 'Active' };
 }
 
 /** How long a session has lasted, or did. */
