@@ -58,7 +58,9 @@ fn contains(bytes: &[u8], wanted: &str) -> bool {
 /// No mark is in what the viewer saw or in what was recorded.
 fn assert_unseen(stack: &Stack, viewer: &Viewer) -> anyhow::Result<()> {
     assert!(!contains(&viewer.seen().output, "\x1b]7717;"), "a viewer saw a mark: {:?}", viewer.seen().text());
-    assert!(!contains(&all_bytes(&stack.recordings())?, "\x1b]7717;"), "a mark was recorded");
+    for folder in [stack.hot_logs(), stack.recordings()] {
+        assert!(!contains(&all_bytes(&folder)?, "]7717;"), "a mark was recorded");
+    }
     Ok(())
 }
 
