@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::stack::Stack;
 
 /// How long an ended session's recording may take to be stored whole.
-const STORED: Duration = Duration::from_secs(60);
+const STORED: Duration = Duration::from_mins(1);
 
 /// The output that an ended session's recording plays, from its beginning to its end, as a person downloads it.
 pub async fn output(stack: &Stack, session: &str) -> anyhow::Result<Vec<u8>> {
