@@ -7,6 +7,8 @@ use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
 use crate::http::rate_limit::RateLimiter;
 use crate::lifecycle::Lifecycle;
+use crate::recording::archive::Archives;
+use crate::replay::Replays;
 use crate::session::Sessions;
 use crate::store::Store;
 use crate::tunnel::Agents;
@@ -30,6 +32,10 @@ pub struct App {
     pub agents: Agents,
     /// The live sessions.
     pub sessions: Sessions,
+    /// The stored recordings.
+    pub archives: Archives,
+    /// Plays recordings.
+    pub replays: Replays,
     /// Bounds how often one address may try to sign in.
     pub sign_in_limiter: Arc<RateLimiter>,
 }

@@ -19,6 +19,7 @@ pub mod lifecycle;
 pub mod pki;
 pub mod recording;
 mod recording_jobs;
+pub mod replay;
 pub mod serve;
 pub mod session;
 pub mod store;

@@ -17,8 +17,10 @@ use crate::entropy::Entropy;
 use crate::http::{self, rate_limit};
 use crate::lifecycle::{Lifecycle, Signals};
 use crate::pki::Ca;
+use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, Sealed};
 use crate::recording_jobs;
+use crate::replay::Replays;
 use crate::session::{Sessions, Settings};
 use crate::store::{DatabaseUrl, Store};
 use crate::tunnel::{self, Agents, Tunnel};
@@ -58,6 +60,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
     let recordings = RecordingsStore::open(&config.recordings_store, std::env::vars())
         .with_context(|| format!("recordings cannot be kept in {}", config.recordings_store))?;
+    let archives = Archives::new(recordings.clone(), data_folder::create_hot_logs(&config.data)?);
     let (recorder, sealed) = recorder(&config, recordings.clone())?;
     let sessions = sessions(&config, &store, recorder, &agents, (&clock, &entropy));
     sessions.restore().await?;
@@ -70,14 +73,16 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         lifecycle: Lifecycle::new(),
         agents: agents.clone(),
         sessions: sessions.clone(),
+        archives,
+        replays: Replays::default(),
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
     };
     // Before the first agent can connect, so that no news is missed.
     app.lifecycle.spawn(follow_agents(app.clone()));
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
-    tokio::spawn(recording_jobs::keep_retention(app.store.clone(), recordings, app.clock.clone()));
     app.lifecycle.spawn(store_activity(app.clone()));
+    tokio::spawn(recording_jobs::keep_retention(app.store.clone(), recordings, app.clock.clone()));
     let tunnel_listener = listen_for_agents(&app).await?;
     let tunnel = tunnel_listener.address()?;
     http::server::spawn(listener, &app);

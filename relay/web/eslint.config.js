@@ -30,7 +30,9 @@ export default ts.config(
     rules: {
       // svelte-check sees the types of templates; the linter takes them for `any`.
       '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
       '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
     },
   },
   {

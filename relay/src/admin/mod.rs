@@ -56,10 +56,10 @@ pub enum AdminCommand {
     CreateCluster(create_cluster::CreateClusterArgs),
     /// Print a new one-use join token for a cluster, and how to install its agent
     JoinToken(join_token::JoinTokenArgs),
-    /// Set, or only show, how long an organisation keeps recordings
-    RecordingRetention(retention::RetentionArgs),
     /// Say how long the sessions of an organisation or a cluster may live; holds for those that are opened from then on
     SetLimits(set_limits::SetLimitsArgs),
+    /// Set, or only show, how long an organisation keeps recordings
+    RecordingRetention(retention::RetentionArgs),
     /// List what there is
     #[command(subcommand)]
     List(list::ListCommand),
@@ -114,8 +114,8 @@ pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Resul
         AdminCommand::SignInLink(args) => Box::new(sign_in_link::run(&desk, args).await?),
         AdminCommand::CreateCluster(args) => Box::new(create_cluster::run(&desk, args).await?),
         AdminCommand::JoinToken(args) => Box::new(join_token::run(&desk, args).await?),
-        AdminCommand::RecordingRetention(args) => Box::new(retention::run(&desk, args).await?),
         AdminCommand::SetLimits(args) => Box::new(set_limits::run(&desk, args).await?),
+        AdminCommand::RecordingRetention(args) => Box::new(retention::run(&desk, args).await?),
         AdminCommand::List(command) => list::run(&desk, command).await?,
         AdminCommand::Revoke(command) => Box::new(revoke::run(&desk, command).await?),
     };

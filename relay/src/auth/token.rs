@@ -27,6 +27,8 @@ pub enum TokenKind {
     Ticket,
     /// The login cookie's value.
     LoginSession,
+    /// With it a person reads one recording for some hours.
+    Replay,
 }
 
 impl TokenKind {
@@ -37,6 +39,7 @@ impl TokenKind {
             Self::SignInLink => "pll_",
             Self::Ticket => "plt_",
             Self::LoginSession => "pls_",
+            Self::Replay => "plr_",
         }
     }
 }

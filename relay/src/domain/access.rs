@@ -47,6 +47,8 @@ pub enum Action {
     AttachSession(SessionOwner),
     /// End a session for good.
     EndSession(SessionOwner),
+    /// See a session's recording, search it, download it.
+    ReplaySession(SessionOwner),
     /// See the audit log: all of it, or what concerns oneself ([`audit_scope`]).
     ViewAudit {
         /// Whose log.
@@ -116,6 +118,10 @@ pub fn authorize(actor: &Actor, action: Action) -> Decision {
             SessionScope::All => Decision::Allow,
             SessionScope::Own => own(actor, owner, "You may only see your own sessions."),
         },
+        Action::ReplaySession(owner) => match session_scope(actor) {
+            SessionScope::All => Decision::Allow,
+            SessionScope::Own => own(actor, owner, "You may only see the recordings of your own sessions."),
+        },
         Action::AttachSession(owner) => match may_exec(actor.role) {
             Decision::Allow => own(actor, owner, "You may only enter your own sessions."),
             denied @ Decision::Deny(_) => denied,
@@ -144,6 +150,7 @@ impl Action {
             Self::ViewSession(_) => "view_session",
             Self::AttachSession(_) => "attach_session",
             Self::EndSession(_) => "end_session",
+            Self::ReplaySession(_) => "replay_session",
             Self::ViewAudit { .. } => "view_audit",
             Self::ExportAudit { .. } => "export_audit",
         }
@@ -155,7 +162,10 @@ impl Action {
             | Self::Exec { organisation }
             | Self::ViewAudit { organisation }
             | Self::ExportAudit { organisation } => organisation,
-            Self::ViewSession(owner) | Self::AttachSession(owner) | Self::EndSession(owner) => owner.organisation,
+            Self::ViewSession(owner)
+            | Self::AttachSession(owner)
+            | Self::EndSession(owner)
+            | Self::ReplaySession(owner) => owner.organisation,
         }
     }
 }
@@ -185,7 +195,7 @@ mod tests {
         Actor { user: ME, organisation: HERE, role, login_session }
     }
 
-    fn actions(organisation: OrganisationId, user: UserId) -> [Action; 7] {
+    fn actions(organisation: OrganisationId, user: UserId) -> [Action; 8] {
         let owner = SessionOwner { organisation, user };
         [
             Action::ViewCluster { organisation },
@@ -195,25 +205,26 @@ mod tests {
             Action::EndSession(owner),
             Action::ViewAudit { organisation },
             Action::ExportAudit { organisation },
+            Action::ReplaySession(owner),
         ]
     }
 
-    fn allowed(role: Role, organisation: OrganisationId, user: UserId) -> [bool; 7] {
+    fn allowed(role: Role, organisation: OrganisationId, user: UserId) -> [bool; 8] {
         actions(organisation, user).map(|action| authorize(&actor(role), action) == Decision::Allow)
     }
 
     #[test]
     fn every_role_may_do_exactly_what_the_table_says() {
-        // view cluster, exec, view session, attach, end, view audit, export audit
+        // view cluster, exec, view session, attach, end, view audit, export audit, replay
         for (role, mine, theirs) in [
-            (Role::Owner, [true, true, true, true, true, true, true], [true, true, true, false, true, true, true]),
-            (Role::Admin, [true, true, true, true, true, true, true], [true, true, true, false, true, true, true]),
+            (Role::Owner, [true; 8], [true, true, true, false, true, true, true, true]),
+            (Role::Admin, [true; 8], [true, true, true, false, true, true, true, true]),
             (
                 Role::Auditor,
-                [true, false, true, false, true, true, true],
-                [true, false, true, false, false, true, true],
+                [true, false, true, false, true, true, true, true],
+                [true, false, true, false, false, true, true, true],
             ),
-            (Role::Member, [true, true, true, true, true, true, true], [true, true, false, false, false, true, true]),
+            (Role::Member, [true; 8], [true, true, false, false, false, true, true, false]),
         ] {
             assert_eq!(allowed(role, HERE, ME), mine, "{role:?}, own");
             assert_eq!(allowed(role, HERE, ANOTHER), theirs, "{role:?}, another's");
@@ -223,7 +234,7 @@ mod tests {
     #[test]
     fn nobody_may_do_anything_in_another_organisation() {
         for role in Role::ALL {
-            assert_eq!(allowed(role, ELSEWHERE, ME), [false; 7], "{role:?}");
+            assert_eq!(allowed(role, ELSEWHERE, ME), [false; 8], "{role:?}");
         }
     }
 
@@ -232,7 +243,9 @@ mod tests {
         let theirs = SessionOwner { organisation: HERE, user: ANOTHER };
         for role in Role::ALL {
             let may_view = authorize(&actor(role), Action::ViewSession(theirs)) == Decision::Allow;
+            let may_replay = authorize(&actor(role), Action::ReplaySession(theirs)) == Decision::Allow;
             assert_eq!(session_scope(&actor(role)) == SessionScope::All, may_view, "{role:?}");
+            assert_eq!(may_view, may_replay, "{role:?}");
         }
     }
 }

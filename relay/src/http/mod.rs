@@ -16,6 +16,7 @@ pub mod me;
 pub mod middleware;
 pub mod problem;
 pub mod rate_limit;
+pub mod recordings;
 pub mod router;
 pub mod server;
 pub mod sessions;

@@ -51,6 +51,14 @@ pub enum ProblemKind {
     BadSignInLink,
     /// The session is over.
     SessionEnded,
+    /// The right to read a recording has run out, or is none.
+    ReplayOver,
+    /// The recording was deleted, or there never was one.
+    RecordingGone,
+    /// A part of the recording is not what was recorded.
+    RecordingDamaged,
+    /// The storage of recordings does not answer.
+    StorageUnavailable,
     /// The relay is stopping.
     Draining,
     /// The relay failed.
@@ -77,6 +85,12 @@ impl ProblemKind {
             Self::TooManyRequests => ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             Self::BadSignInLink => ("bad_sign_in_link", StatusCode::UNAUTHORIZED, "Sign-in link not valid"),
             Self::SessionEnded => ("session_ended", StatusCode::GONE, "Session ended"),
+            Self::ReplayOver => ("replay_over", StatusCode::FORBIDDEN, "Replay over"),
+            Self::RecordingGone => ("recording_gone", StatusCode::GONE, "No recording"),
+            Self::RecordingDamaged => ("recording_damaged", StatusCode::CONFLICT, "Recording damaged"),
+            Self::StorageUnavailable => {
+                ("storage_unavailable", StatusCode::SERVICE_UNAVAILABLE, "Recordings not reachable")
+            }
             Self::Draining => ("draining", StatusCode::SERVICE_UNAVAILABLE, "The relay is stopping"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The relay failed"),
             Self::Refused(code) => (code.slug(), refusal_status(code), "Session refused"),

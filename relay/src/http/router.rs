@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
-use super::{assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, sessions};
+use super::{assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, recordings, sessions};
 use crate::app::App;
 
 #[derive(OpenApi)]
@@ -24,6 +24,7 @@ use crate::app::App;
         (name = "login", description = "Signing in and out"),
         (name = "clusters", description = "Registered clusters and what is in them"),
         (name = "sessions", description = "Terminals"),
+        (name = "recordings", description = "What was on the screens of sessions"),
         (name = "audit", description = "What was done, by whom and from where"),
     )
 )]
@@ -79,7 +80,14 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(sessions::get::get))
             .routes(routes!(sessions::end::delete))
             .routes(routes!(sessions::tickets::post))
-            .routes(routes!(sessions::terminal::get)),
+            .routes(routes!(sessions::terminal::get))
+            // Recordings
+            .routes(routes!(recordings::get::get))
+            .routes(routes!(recordings::open::post))
+            .routes(routes!(recordings::segment::get))
+            .routes(routes!(recordings::screen::get))
+            .routes(routes!(recordings::search::get))
+            .routes(routes!(recordings::cast::get)),
     )
 }
 
@@ -115,7 +123,10 @@ mod tests {
         let description = serde_json::to_value(super::description()).expect("JSON");
         for (path, methods) in description["paths"].as_object().expect("paths") {
             for method in methods.as_object().expect("methods").keys() {
-                let path = path.replace("{id}", "01890000-0000-7000-8000-000000000000").replace("{namespace}", "shop");
+                let path = path
+                    .replace("{id}", "01890000-0000-7000-8000-000000000000")
+                    .replace("{namespace}", "shop")
+                    .replace("{index}", "1");
                 let response = relay.request(&method.to_uppercase(), &path).json(Value::Null).send().await;
                 let expected: &[u16] = if path == "/api/v1/login-sessions" { &[422] } else { &[401] };
                 assert!(expected.contains(&response.status), "{method} {path}: {}", response.status);

@@ -31,7 +31,9 @@ use crate::domain::organisation::{ClientInfo, Membership, Role};
 use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
 use crate::lifecycle::Lifecycle;
+use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, StoreLocation};
+use crate::replay::Replays;
 use crate::session::{Sessions, Settings};
 use crate::store::{DatabaseUrl, NewCluster, NewLoginSession, NewOrganisation, NewSignInLink, Store};
 use crate::tunnel::Agents;
@@ -89,6 +91,7 @@ impl TestRelay {
             patience: config.recordings_patience,
             sealed: mpsc::channel(1).0,
         };
+        let archives = Archives::new(parts.store.clone(), parts.hot.clone());
         let Config { grace, limits, after_exit, commands, .. } = config;
         let settings = Settings { grace, limits, after_exit, commands };
         let sessions = Sessions::new(
@@ -108,6 +111,8 @@ impl TestRelay {
             lifecycle: Lifecycle::new(),
             agents: Agents::default(),
             sessions,
+            archives,
+            replays: Replays::default(),
             sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
         };
         Self { router: router::router(app.clone()), app, hand, _folder: folder }

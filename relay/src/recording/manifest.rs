@@ -30,6 +30,11 @@ impl Hash {
         Self::of(format!("podlatch recording of {organisation}/{session}").as_bytes())
     }
 
+    /// The one that was noted as this text; a text that is no hash equals none.
+    pub fn noted(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// In hexadecimal.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -27,6 +27,9 @@ const SNAPSHOT: u8 = 0x13;
 /// Kind and offset.
 const BINARY_HEADER_BYTES: usize = 9;
 
+/// The largest offset that a browser's numbers hold exactly. At 1 GB/s a session gets there in a hundred days.
+const MAX_OFFSET: u64 = (1 << 53) - 1;
+
 /// The client sent something that makes no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a message of the terminal makes no sense")]
@@ -103,6 +106,9 @@ impl FromClient {
             return Err(BadMessage);
         }
         let (kind, offset) = (message.get_u8(), message.get_u64());
+        if offset > MAX_OFFSET {
+            return Err(BadMessage);
+        }
         match kind {
             INPUT if !message.is_empty() && message.len() <= MAX_CHUNK_BYTES => {
                 Ok(Self::Input { offset, bytes: message })
@@ -231,6 +237,9 @@ fn binary(kind: u8, offset: u64, bytes: &[u8]) -> Bytes {
     message.put_slice(bytes);
     message.freeze()
 }
+
+#[cfg(test)]
+mod fixtures;
 
 #[cfg(test)]
 mod tests {

@@ -3,13 +3,20 @@ import { Api, terminalUrl } from '../src/lib/api';
 
 const SESSION = {
   id: 's1',
-  cluster: { id: 'c1', name: 'prod' },
+  cluster: { id: 'c1', name: 'prod', type: 'private' },
   namespace: 'shop',
   pod: 'web',
   container: 'app',
   user: { id: 'u1', email: 'a@b.example' },
   state: 'live',
+  status: 'active',
+  client_ip: '192.0.2.1',
+  user_agent: '',
   started_at: '2026-01-02T03:04:05.678Z',
+  last_activity_at: '2026-01-02T03:04:05.678Z',
+  idle: false,
+  expires_at: '2026-01-02T11:04:05.678Z',
+  exit_status: null,
   ended_at: null,
   end: null,
 };

@@ -247,6 +247,14 @@ describe('a session client', () => {
     expect(world.state.kind).toBe('reconnecting');
   });
 
+  it('passes on how long the session may go on', async () => {
+    const world = await World.live();
+    const life = { expires_in_ms: 60_000, idle: true, idle_since_ms: 300_000, idle_closes_in_ms: null };
+    world.socket.text({ type: 'life', ...life });
+    expect(world.lives).toEqual([life]);
+    expect(world.state).toEqual({ kind: 'live', agent: 'answering' });
+  });
+
   it('stays with a silent connection when nothing waits, or when the agent is known to be silent', async () => {
     const world = await World.live();
     world.clock.advance(10 * SILENCE_DEADLINE_MS);
@@ -398,6 +406,7 @@ class World {
   readonly client: SessionClient;
   state: ClientState = { kind: 'connecting' };
   shown = '';
+  readonly lives: object[] = [];
   ticketsAsked = 0;
   #rendered: (() => void)[] = [];
   #writers = 0;
@@ -431,6 +440,7 @@ class World {
         return Promise.resolve(answers.shift() ?? { kind: 'ticket', ticket: `plt_${this.ticketsAsked}` });
       },
       onState: (state) => (this.state = state),
+      onLife: (life) => this.lives.push(life),
     });
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { formatAge } from '../src/lib/age';
 import { connectionStatus, endingDetails, secondsUntil } from '../src/lib/connection';
+import { ALL_EVENTS, ALL_SESSIONS } from '../src/lib/filters';
 import { preparePaste } from '../src/lib/paste';
 import { parseRoute, routePath, type Route } from '../src/lib/route';
 import { DEFAULT_SETTINGS, readSettings } from '../src/lib/settings';
@@ -16,17 +17,55 @@ describe('an address', () => {
     ['/c/c1/n/shop', { page: 'namespace', cluster: 'c1', namespace: 'shop' }],
     ['/c/c1/n/shop/p/web-1.x/app', { page: 'terminal', ...place, session: null }],
     ['/c/c1/n/shop/p/web-1.x/app/s/s1', { page: 'terminal', ...place, session: 's1' }],
+    ['/sessions', { page: 'sessions', cluster: null, filter: ALL_SESSIONS }],
+    ['/sessions/s1', { page: 'session', session: 's1' }],
+    ['/sessions/s1/replay', { page: 'replay', session: 's1' }],
+    ['/audit', { page: 'audit', cluster: null, filter: ALL_EVENTS }],
+    ['/c/c1/terminal/sessions', { page: 'sessions', cluster: 'c1', filter: ALL_SESSIONS }],
+    ['/c/c1/terminal/audit', { page: 'audit', cluster: 'c1', filter: ALL_EVENTS }],
   ])('%s names a page, and the page names it', (path, route) => {
     expect(parseRoute(path)).toEqual(route);
     expect(routePath(route)).toBe(path);
   });
 
-  it.each(['/c', '/x/y', '/c/c1/n', '/c/c1/p/x', '/c/c1/n/shop/p/web', '/c/c1/n/shop/p/web/app/s', '/%zz'])(
-    '%s names none',
-    (path) => {
-      expect(parseRoute(path)).toEqual({ page: 'not-found' });
-    },
-  );
+  it.each([
+    '/c',
+    '/x/y',
+    '/sessions/s1/x',
+    '/sessions/s1/replay/x',
+    '/audit/x',
+    '/c/c1/terminal/x',
+    '/c/c1/n',
+    '/c/c1/p/x',
+    '/c/c1/n/shop/p/web',
+    '/c/c1/n/shop/p/web/app/s',
+    '/%zz',
+  ])('%s names none', (path) => {
+    expect(parseRoute(path)).toEqual({ page: 'not-found' });
+  });
+
+  it.each<[string, Route]>([
+    [
+      '/sessions?user=u1&status=expired&last=24h',
+      {
+        page: 'sessions',
+        cluster: null,
+        filter: { ...ALL_SESSIONS, user: 'u1', status: 'expired', time: { kind: 'last', preset: '24h' } },
+      },
+    ],
+    [
+      '/c/c1/terminal/audit?pod=web&action=connect&text=rm+-rf+%26',
+      { page: 'audit', cluster: 'c1', filter: { ...ALL_EVENTS, pod: 'web', action: 'connect', text: 'rm -rf &' } },
+    ],
+  ])('%s says what a list is narrowed to', (address, route) => {
+    const url = new URL(address, 'http://x');
+    expect(parseRoute(url.pathname, url.search)).toEqual(route);
+    expect(routePath(route)).toBe(address);
+  });
+
+  it('says a cluster’s sessions by its terminal alone', () => {
+    expect(parseRoute('/c/c1/terminal')).toEqual(parseRoute('/c/c1/terminal/sessions'));
+  });
 
   it('survives names with slashes and spaces', () => {
     const route: Route = { page: 'namespace', cluster: 'a/b', namespace: 'c d' };

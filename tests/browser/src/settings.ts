@@ -13,12 +13,17 @@ export const programs = {
   kubectl: process.env['PODLATCH_KUBECTL'] ?? firstThatExists(`${root}target/tools/kubectl`) ?? 'kubectl',
 };
 
-/** A cluster to work in instead of the devcluster; it must have the pods of `tests/fixtures.yaml`. */
-export const givenKubeconfig = process.env['PODLATCH_E2E_KUBECONFIG'] ?? null;
+/** A cluster to work in instead of the devcluster, as in the Rust suite; it must have the pods of `tests/fixtures.yaml`. */
+export const givenKubeconfig = givenText(process.env['KUBECONFIG']);
 
 /** Where pictures go. */
 export const artifacts = fileURLToPath(new URL('../artifacts', import.meta.url));
 
 function firstThatExists(...paths: string[]): string | undefined {
   return paths.find((path) => existsSync(path));
+}
+
+/** Empty means not given. */
+function givenText(text: string | undefined): string | null {
+  return text === undefined || text === '' ? null : text;
 }

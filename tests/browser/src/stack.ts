@@ -31,6 +31,7 @@ export class Stack {
   /** Between agent and relay. */
   readonly tunnel: UdpLink;
   readonly #folder: string;
+  readonly #flags: readonly string[];
   readonly #devcluster: Program | null;
   #relay: Program | null = null;
   #cookie: string | null = null;
@@ -38,20 +39,27 @@ export class Stack {
   readonly #agents = new Map<string, Program>();
   readonly #agentCommands = new Map<string, string[]>();
 
-  private constructor(folder: string, devcluster: Program | null, kubeconfig: string, http: TcpLink, tunnel: UdpLink) {
+  private constructor(
+    folder: string,
+    flags: readonly string[],
+    cluster: RunningCluster,
+    http: TcpLink,
+    tunnel: UdpLink,
+  ) {
     this.#folder = folder;
-    this.#devcluster = devcluster;
-    this.kubectl = new Kubectl(kubeconfig);
+    this.#flags = flags;
+    this.#devcluster = cluster.program;
+    this.kubectl = new Kubectl(cluster.kubeconfig);
     this.http = http;
     this.tunnel = tunnel;
   }
 
-  /** Starts everything and waits until the agents are connected. */
-  static async start(agents: Agents = 'one'): Promise<Stack> {
+  /** Starts everything, the relay with these flags too, and waits until the agents are connected. */
+  static async start(agents: Agents = 'one', flags: readonly string[] = []): Promise<Stack> {
     const folder = await mkdtemp(join(tmpdir(), 'podlatch-browser-'));
     const [http, tunnel] = [await TcpLink.open(), await UdpLink.open()];
     const cluster = await startCluster(folder);
-    const stack = new Stack(folder, cluster.program, cluster.kubeconfig, http, tunnel);
+    const stack = new Stack(folder, flags, cluster, http, tunnel);
     try {
       await stack.startRelay();
       await stack.#admin('create-organisation', '--name', ORGANISATION, '--owner-email', OWNER);
@@ -80,6 +88,7 @@ export class Stack {
     const { program, line } = await Program.ready('podlatch-relay', programs.relay, [
       'serve',
       ...this.#relayFlags(),
+      ...this.#flags,
       '--http-listen',
       `127.0.0.1:${this.#ports.http}`,
       '--tunnel-listen',

@@ -6,12 +6,14 @@ import { Stack, type Agents } from './stack';
 /** The stack and the browser of a file; windows that are opened here are closed, and judged, after each test. */
 export class Suite {
   readonly #agents: Agents;
+  readonly #flags: readonly string[];
   readonly #windows: ConsoleWindow[] = [];
   #stack: Stack | null = null;
   #browser: Chromium | null = null;
 
-  constructor(agents: Agents) {
+  constructor(agents: Agents, flags: readonly string[]) {
     this.#agents = agents;
+    this.#flags = flags;
   }
 
   get stack(): Stack {
@@ -30,7 +32,7 @@ export class Suite {
   }
 
   async start(): Promise<void> {
-    [this.#stack, this.#browser] = await Promise.all([Stack.start(this.#agents), Chromium.launch()]);
+    [this.#stack, this.#browser] = await Promise.all([Stack.start(this.#agents, this.#flags), Chromium.launch()]);
   }
 
   async finishTest(hasFailed: boolean): Promise<void> {
@@ -65,9 +67,9 @@ export class Suite {
   }
 }
 
-/** Sets up a suite for the tests of a file. */
-export function setUp(agents: Agents = 'one'): Suite {
-  const suite = new Suite(agents);
+/** Sets up a suite for the tests of a file; the relay is started with these flags too. */
+export function setUp(agents: Agents = 'one', flags: readonly string[] = []): Suite {
+  const suite = new Suite(agents, flags);
   beforeAll(() => suite.start());
   afterEach(({ task }) => suite.finishTest(task.result?.state === 'fail'));
   afterAll(() => suite.stop());

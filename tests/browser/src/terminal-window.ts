@@ -84,7 +84,7 @@ export class TerminalWindow {
 
   /** What the connection's status says. */
   status(): Promise<string> {
-    return this.page.locator('header [role=status]').innerText();
+    return this.page.locator('header .status').innerText();
   }
 
   async waitForStatus(text: string, deadlineMs = 30_000): Promise<void> {

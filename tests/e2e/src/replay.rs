@@ -1,39 +1,45 @@
 //! What a recording plays.
 
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
+use reqwest::Method;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use crate::stack::Stack;
-use crate::witness::recorded;
 
-/// The output that a session's recording plays, from its beginning to its end so far: of a session that goes on, from what
-/// is written; of one that is over, from its segments.
+/// How long an ended session's recording may take to be stored whole.
+const STORED: Duration = Duration::from_mins(1);
+
+/// The output that an ended session's recording plays, from its beginning to its end, as a person downloads it.
 pub async fn output(stack: &Stack, session: &str) -> anyhow::Result<Vec<u8>> {
-    if let Ok(output) = recorded(&stack.hot_logs(), session) {
-        return Ok(output);
-    }
+    stored(stack, session).await?;
+    let address = format!("{}/api/v1/sessions/{session}/recording/cast", stack.api.base());
+    let request = reqwest::Client::new().get(address).header("cookie", stack.api.cookie());
+    let cast = request.send().await?.error_for_status()?.text().await?;
     let mut output = Vec::new();
-    for segment in segments(&stack.recordings(), session)? {
-        let cast = tokio::fs::read_to_string(&segment).await?;
-        for line in cast.lines().filter(|line| line.starts_with('[')) {
-            let (_, kind, text): (f64, String, String) = serde_json::from_str(line)?;
-            if kind == "o" {
-                output.extend_from_slice(text.as_bytes());
-            }
+    for line in cast.lines().skip(1).filter(|line| !line.starts_with('#')) {
+        let event: Value = serde_json::from_str(line).with_context(|| format!("no event: {line}"))?;
+        if event[1] == "o" {
+            output.extend_from_slice(event[2].as_str().context("output is text")?.as_bytes());
         }
     }
     Ok(output)
 }
 
-/// A stored recording's segments, in order.
-fn segments(recordings: &Path, session: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let organisations = std::fs::read_dir(recordings)?.filter_map(Result::ok);
-    let mut folders = organisations.map(|organisation| organisation.path().join(session));
-    let folder = folders.find(|folder| folder.is_dir()).with_context(|| format!("{session} has no recording"))?;
-    let files = std::fs::read_dir(folder)?.map(|file| Ok(file?.path())).collect::<std::io::Result<Vec<_>>>()?;
-    let mut segments: Vec<_> =
-        files.into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "cast")).collect();
-    segments.sort();
-    Ok(segments)
+/// Waits until a recording is stored whole.
+async fn stored(stack: &Stack, session: &str) -> anyhow::Result<()> {
+    let until = Instant::now() + STORED;
+    loop {
+        let facts = stack.api.call(Method::GET, &format!("/sessions/{session}/recording"), None).await?;
+        if facts["state"] != "recording" {
+            ensure!(facts["state"] == "complete", "the recording is {}: {}", facts["state"], facts["message"]);
+            return Ok(());
+        }
+        if Instant::now() > until {
+            bail!("the recording of {session} is not stored whole within {STORED:?}");
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
 }

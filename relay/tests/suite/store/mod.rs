@@ -6,6 +6,7 @@ mod clusters;
 mod fixture;
 mod join_tokens;
 mod recordings;
+mod replays;
 mod schema;
 mod sessions;
 mod sign_in;

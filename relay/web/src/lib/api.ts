@@ -2,7 +2,6 @@
 import {
   array,
   count,
-  integer,
   nullable,
   object,
   oneOf,
@@ -13,6 +12,8 @@ import {
   type Parsed,
   type Parser,
 } from './parse';
+import { parseAuditEvent, type AuditEvent } from './audit';
+import { parseSession, type Session } from './session';
 import type { TicketOutcome } from './session-client';
 import type { TerminalSize } from './protocol';
 
@@ -24,6 +25,9 @@ export const TICKET_DEADLINE_MS = 8_000;
 
 /** Opening a session includes starting its process, for which the relay itself waits 35 s before it says why. */
 export const OPEN_DEADLINE_MS = 45_000;
+
+/** How many items a page of a long list asks for: more than a screen holds, little enough to be quick. */
+export const PAGE_ITEMS = 100;
 
 const PROBLEM_PREFIX = 'urn:podlatch:problem:';
 
@@ -42,35 +46,21 @@ const cluster = object({
   created_at: time,
 });
 
-const end = object({
-  cause: string,
-  message: string,
-  exit_code: nullable(integer),
-  cleanup: nullable(oneOf('not_wanted', 'confirmed', 'unconfirmed')),
-});
-
-const session = object({
-  id: string,
-  cluster: object({ id: string, name: string }),
-  namespace: string,
-  pod: string,
-  container: nullable(string),
-  user: object({ id: string, email: string }),
-  state: oneOf('opening', 'live', 'ended'),
-  started_at: time,
-  ended_at: nullable(time),
-  end: nullable(end),
-});
-
-const created = object({ session, ticket: string });
+const created = object({ session: parseSession, ticket: string });
 const ticket = object({ ticket: string, expires_in_seconds: count });
 const problem = object({ type: string, title: nullable(string), detail: nullable(string) });
-const page = <T>(item: Parser<T>) => object({ items: array(item), next_cursor: nullable(string) });
+const page = <T>(item: Parser<T>): Parser<Page<T>> => object({ items: array(item), next_cursor: nullable(string) });
 
 export type Me = Parsed<typeof me>;
 export type Cluster = Parsed<typeof cluster>;
-export type Session = Parsed<typeof session>;
 export type CreatedSession = Parsed<typeof created>;
+
+/** A part of a list. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Where the next page begins; `null` on the last. */
+  readonly next_cursor: string | null;
+}
 
 /** What went wrong, with a sentence for a person. */
 export interface ApiError {
@@ -122,11 +112,21 @@ export class Api {
   }
 
   liveSessions(): Promise<ApiResult<Session[]>> {
-    return this.#all('/sessions?state=live', session);
+    return this.#all('/sessions?state=live', parseSession);
+  }
+
+  /** A page of the sessions that a query finds, newest first. */
+  sessions(query: URLSearchParams, cursor: string | null): Promise<ApiResult<Page<Session>>> {
+    return this.#page('/sessions', query, cursor, parseSession);
   }
 
   session(id: string): Promise<ApiResult<Session>> {
-    return this.#call('GET', `/sessions/${encodeURIComponent(id)}`, session);
+    return this.#call('GET', `/sessions/${encodeURIComponent(id)}`, parseSession);
+  }
+
+  /** A page of the audit events that a query finds, newest first. */
+  auditEvents(query: URLSearchParams, cursor: string | null): Promise<ApiResult<Page<AuditEvent>>> {
+    return this.#page('/audit-events', query, cursor, parseAuditEvent);
   }
 
   openSession(target: Target, size: TerminalSize): Promise<ApiResult<CreatedSession>> {
@@ -173,6 +173,13 @@ export class Api {
       cursor = result.value.next_cursor;
     } while (cursor !== null);
     return { ok: true, value: items };
+  }
+
+  #page<T>(path: string, query: URLSearchParams, cursor: string | null, item: Parser<T>): Promise<ApiResult<Page<T>>> {
+    const all = new URLSearchParams(query);
+    all.set('limit', String(PAGE_ITEMS));
+    if (cursor !== null) all.set('cursor', cursor);
+    return this.#call('GET', `${path}?${all.toString()}`, page(item));
   }
 
   async #call<T>(

@@ -18,7 +18,7 @@ export const api = new Api((input, init) => fetch(input, init));
 const systemDark = window.matchMedia('(prefers-color-scheme: dark)');
 
 class App {
-  route = $state.raw<Route>(parseRoute(location.pathname));
+  route = $state.raw<Route>(parseRoute(location.pathname, location.search));
   /** Grows with every visit, so that the same address visited again starts anew. */
   visit = $state(0);
   identity = $state.raw<Identity>({ kind: 'unknown' });
@@ -28,7 +28,7 @@ class App {
 
   constructor() {
     window.addEventListener('popstate', () => {
-      this.#visit(parseRoute(location.pathname), 'look');
+      this.#visit(parseRoute(location.pathname, location.search), 'look');
     });
     window.addEventListener('storage', (event) => {
       if (event.key === SETTINGS_KEY) this.settings = readSettings(event.newValue);

@@ -28,6 +28,9 @@ export function parseJson<T>(text: string, parser: Parser<T>): T {
 export const string: Parser<string> = (value, path) =>
   typeof value === 'string' ? value : fail(path, 'a text', value);
 
+export const boolean: Parser<boolean> = (value, path) =>
+  typeof value === 'boolean' ? value : fail(path, 'true or false', value);
+
 /** A whole number that is exact in a double. */
 export const integer: Parser<number> = (value, path) =>
   Number.isSafeInteger(value) ? (value as number) : fail(path, 'a whole number', value);
@@ -67,6 +70,9 @@ export function object<F extends Record<string, Parser<unknown>>>(fields: F): Pa
     return Object.fromEntries(parsed) as { [K in keyof F]: Parsed<F[K]> };
   };
 }
+
+/** An object whose fields are not known in advance. */
+export const record: Parser<Readonly<Record<string, unknown>>> = (value, path) => asRecord(value, path);
 
 /** The text of a field that tells one kind of object from another. */
 export function tag(value: unknown, field: string): string {

@@ -3,7 +3,19 @@
  * 64-bit big-endian number, and bytes. Pure: no socket, no DOM. `fixtures/terminal-protocol.json` has samples that the
  * relay's tests read too.
  */
-import { count, integer, nullable, object, oneOf, parseJson, ParseError, string, tag, type Parsed } from './parse';
+import {
+  boolean,
+  count,
+  integer,
+  nullable,
+  object,
+  oneOf,
+  parseJson,
+  ParseError,
+  string,
+  tag,
+  type Parsed,
+} from './parse';
 
 /** Largest run of input bytes in one frame. */
 export const MAX_INPUT_FRAME_BYTES = 16 * 1024;
@@ -55,6 +67,12 @@ export type ClientMessage =
 const attached = object({ session: string, output: count, input: count });
 const resend = object({ input: count });
 const agent = object({ state: oneOf('answering', 'silent') });
+const life = object({
+  expires_in_ms: nullable(count),
+  idle: boolean,
+  idle_since_ms: nullable(count),
+  idle_closes_in_ms: nullable(count),
+});
 const ended = object({
   cause: string,
   message: string,
@@ -65,6 +83,9 @@ const ended = object({
 /** Whether the cluster's agent answers. */
 export type AgentState = Parsed<typeof agent>['state'];
 
+/** How long the session may go on, from now, and whether somebody types. */
+export type SessionLife = Parsed<typeof life>;
+
 /** How a session ended. `message` is a sentence for a person. */
 export type SessionEnding = Parsed<typeof ended>;
 
@@ -73,6 +94,7 @@ export type ServerMessage =
   | ({ readonly type: 'attached' } & Parsed<typeof attached>)
   | ({ readonly type: 'resend' } & Parsed<typeof resend>)
   | { readonly type: 'agent'; readonly state: AgentState }
+  | { readonly type: 'life'; readonly life: SessionLife }
   | { readonly type: 'ended'; readonly ending: SessionEnding }
   | { readonly type: 'output'; readonly offset: number; readonly bytes: Uint8Array }
   /** Input below this offset was handed to the process and may be forgotten. */
@@ -122,6 +144,8 @@ function decodeText(value: unknown, path: string): ServerMessage {
       return { type: 'resend', ...resend(value, path) };
     case 'agent':
       return { type: 'agent', ...agent(value, path) };
+    case 'life':
+      return { type: 'life', life: life(value, path) };
     case 'ended':
       return { type: 'ended', ending: ended(value, path) };
     default:

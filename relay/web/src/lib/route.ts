@@ -1,4 +1,5 @@
 /** The console's addresses. Pure: text to route and back. */
+import { readAuditFilter, readSessionFilter, writeFilter, type AuditFilter, type SessionFilter } from './filters';
 
 /** A pod's container, as an address names it. */
 export interface TerminalPlace {
@@ -15,22 +16,26 @@ export type Route =
   | { readonly page: 'namespace'; readonly cluster: string; readonly namespace: string }
   /** `session` is `null` before the terminal is opened. */
   | ({ readonly page: 'terminal'; readonly session: string | null } & TerminalPlace)
+  /** Of one cluster, or of the organisation where `cluster` is `null`. */
+  | { readonly page: 'sessions'; readonly cluster: string | null; readonly filter: SessionFilter }
+  | { readonly page: 'audit'; readonly cluster: string | null; readonly filter: AuditFilter }
+  | { readonly page: 'session'; readonly session: string }
+  | { readonly page: 'replay'; readonly session: string }
   | { readonly page: 'not-found' };
 
-/** The route that a path names. */
-export function parseRoute(path: string): Route {
+/** The route that an address names: its path, and its query with or without the question mark. */
+export function parseRoute(path: string, search = ''): Route {
   let parts: string[];
   try {
     parts = path.split('/').filter(Boolean).map(decodeURIComponent);
   } catch {
     return { page: 'not-found' };
   }
-  if (parts.length === 0) return { page: 'clusters' };
-  if (parts.length === 1 && parts[0] === 'sign-in') return { page: 'sign-in' };
-  return parsePlace(parts) ?? { page: 'not-found' };
+  const query = new URLSearchParams(search);
+  return parseOrganisation(parts, query) ?? parseCluster(parts, query) ?? { page: 'not-found' };
 }
 
-/** The path that names a route. */
+/** The address that names a route. */
 export function routePath(route: Route): string {
   const part = encodeURIComponent;
   switch (route.page) {
@@ -47,13 +52,46 @@ export function routePath(route: Route): string {
       const place = `/c/${part(route.cluster)}/n/${part(route.namespace)}/p/${part(route.pod)}/${part(route.container)}`;
       return route.session === null ? place : `${place}/s/${part(route.session)}`;
     }
+    case 'sessions':
+    case 'audit': {
+      const place = route.cluster === null ? '' : `/c/${part(route.cluster)}/terminal`;
+      return `${place}/${route.page}${writeFilter(route.filter)}`;
+    }
+    case 'session':
+      return `/sessions/${part(route.session)}`;
+    case 'replay':
+      return `/sessions/${part(route.session)}/replay`;
   }
 }
 
-function parsePlace(parts: string[]): Route | null {
-  const [c, cluster, n, namespace, p, pod, container, s, session] = parts;
+function parseOrganisation(parts: string[], query: URLSearchParams): Route | null {
+  const [first, session, last] = parts;
+  if (parts.length === 0) return { page: 'clusters' };
+  if (parts.length === 1) {
+    if (first === 'sign-in') return { page: 'sign-in' };
+    return parseList(first, null, query);
+  }
+  if (first !== 'sessions' || session === undefined) return null;
+  if (parts.length === 2) return { page: 'session', session };
+  return parts.length === 3 && last === 'replay' ? { page: 'replay', session } : null;
+}
+
+function parseCluster(parts: string[], query: URLSearchParams): Route | null {
+  const [c, cluster, area, list] = parts;
   if (c !== 'c' || cluster === undefined) return null;
   if (parts.length === 2) return { page: 'namespaces', cluster };
+  if (area !== 'terminal') return parsePlace(parts, cluster);
+  return parts.length > 4 ? null : parseList(list ?? 'sessions', cluster, query);
+}
+
+function parseList(name: string | undefined, cluster: string | null, query: URLSearchParams): Route | null {
+  if (name === 'sessions') return { page: 'sessions', cluster, filter: readSessionFilter(query) };
+  if (name === 'audit') return { page: 'audit', cluster, filter: readAuditFilter(query) };
+  return null;
+}
+
+function parsePlace(parts: string[], cluster: string): Route | null {
+  const [, , n, namespace, p, pod, container, s, session] = parts;
   if (n !== 'n' || namespace === undefined) return null;
   if (parts.length === 4) return { page: 'namespace', cluster, namespace };
   if (p !== 'p' || pod === undefined || container === undefined) return null;

@@ -13,6 +13,7 @@ import {
   type ClientMessage,
   type ServerMessage,
   type SessionEnding,
+  type SessionLife,
   type TerminalSize,
 } from './protocol';
 import { fullJitter, type Clock, type TimerId } from './timing';
@@ -103,6 +104,8 @@ export interface SessionClientOptions {
   readonly openSocket: () => Socket;
   readonly getTicket: () => Promise<TicketOutcome>;
   readonly onState: (state: ClientState) => void;
+  /** The relay says how long the session may go on. */
+  readonly onLife: (life: SessionLife) => void;
 }
 
 /** Where the connection stands. Data that only lives as long as a connection lives in here. */
@@ -295,6 +298,9 @@ export class SessionClient {
         break;
       case 'agent':
         if (this.#phase.kind === 'attached') this.#show({ kind: 'live', agent: message.state });
+        break;
+      case 'life':
+        this.#options.onLife(message.life);
         break;
       case 'ended':
         this.#finish({ kind: 'ended', ending: message.ending });

@@ -2,6 +2,7 @@
 import { terminalUrl, type ApiError } from './api';
 import { api, app } from './app.svelte';
 import { rememberCluster } from './cluster-names.svelte';
+import type { HeardLife } from './life';
 import type { Paste } from './paste';
 import type { TerminalPlace } from './route';
 import { SessionClient, type ClientState } from './session-client';
@@ -28,11 +29,12 @@ export class TerminalSession {
   search = $state.raw<SearchResult | null>(null);
   pendingPaste = $state.raw<PendingPaste | null>(null);
   warning = $state<string | null>(null);
+  life = $state.raw<HeardLife | null>(null);
   readonly #place: TerminalPlace;
   readonly #onShortcut: (shortcut: Shortcut) => void;
   #view: TerminalView | null = null;
   #client: SessionClient | null = null;
-  #sessionId: string | null;
+  #sessionId = $state<string | null>(null);
   #isDisposed = false;
 
   constructor(place: TerminalPlace, session: string | null, onShortcut: (shortcut: Shortcut) => void) {
@@ -41,6 +43,11 @@ export class TerminalSession {
     this.#onShortcut = onShortcut;
     const mayOpen = session !== null || app.takeIntent() === 'open-terminal';
     this.state = { kind: mayOpen ? 'opening' : 'asking' };
+  }
+
+  /** The session's id, once there is one. */
+  get id(): string | null {
+    return this.#sessionId;
   }
 
   get terminal(): TerminalView | null {
@@ -127,6 +134,7 @@ export class TerminalSession {
       onState: (state) => {
         this.#show(state);
       },
+      onLife: (life) => (this.life = { life, heardAt: Date.now() }),
     });
     this.#client = client;
     this.#show(client.state);
