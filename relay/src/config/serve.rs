@@ -8,9 +8,10 @@ use clap::{ArgAction, Args};
 use podlatch_protocol::request::AfterExit;
 
 use super::{
-    AddressArgs, AddressBlock, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme,
-    switch,
+    AddressArgs, AddressBlock, AuditArgs, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs,
+    PublicUrl, Scheme, switch,
 };
+use crate::audit::Receivers;
 use crate::store::DatabaseUrl;
 
 /// The flags of `serve`.
@@ -53,6 +54,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub commands: CommandArgs,
 
+    /// Who gets the audit log without asking.
+    #[command(flatten)]
+    pub audit: AuditArgs,
+
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -83,6 +88,8 @@ pub struct Config {
     pub after_exit: AfterExit,
     /// How commands are found.
     pub commands: CommandSource,
+    /// Who gets the audit log without asking.
+    pub audit: Receivers,
 }
 
 /// Where TLS ends.
@@ -111,6 +118,15 @@ pub enum ConfigError {
     /// No TLS, but an https public URL.
     #[error("the public URL {0} is https, but nothing ends TLS: let a proxy do so and say --behind-tls")]
     NobodyEndsTls(PublicUrl),
+    /// Audit events in the clear.
+    #[error("the audit webhook's URL must be https, or http on this machine: the events must not be listened in on")]
+    PlainWebhook,
+    /// No secret for the webhook.
+    #[error("the audit webhook needs a secret of 16 characters at least: set PODLATCH_AUDIT_WEBHOOK_SECRET")]
+    WebhookSecret,
+    /// The webhook's secret cannot be read.
+    #[error("the audit webhook's secret cannot be read from {}", .0.display())]
+    WebhookSecretFile(PathBuf),
 }
 
 impl TryFrom<ServeArgs> for Config {
@@ -143,6 +159,7 @@ impl TryFrom<ServeArgs> for Config {
             grace: args.grace.get(),
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
             commands: args.commands.into(),
+            audit: args.audit.try_into()?,
         })
     }
 }

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use super::client::PeerAddress;
 use super::{rate_limit, router};
 use crate::app::App;
+use crate::audit::Receivers;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::{Clock, ClockHand, UnixMillis};
 use crate::config::{CommandSource, Config, TlsEnd};
@@ -77,6 +78,7 @@ impl TestRelay {
             grace: Duration::from_mins(5),
             after_exit: AfterExit::Leave,
             commands: CommandSource::Screen,
+            audit: Receivers::default(),
         };
         let recordings = data_folder::create_recordings(folder.path()).expect("a folder");
         let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
