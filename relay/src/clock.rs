@@ -1,6 +1,7 @@
 //! Time, passed in: [`Clock`] is the only place that asks the system what time it is.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,6 +32,32 @@ impl UnixMillis {
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// This moment less `duration`.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long it is from this moment to `later`; nothing if that is not later.
+    pub fn until(self, later: Self) -> Duration {
+        Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
+    }
+}
+
+/// A text is no moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write a time as 2026-01-31T12:00:00Z (RFC 3339)")]
+pub struct InvalidTime;
+
+impl FromStr for UnixMillis {
+    type Err = InvalidTime;
+
+    /// Reads RFC 3339.
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        let timestamp: jiff::Timestamp = text.parse().map_err(|_| InvalidTime)?;
+        Ok(Self(timestamp.as_millisecond()))
     }
 }
 
@@ -105,6 +132,18 @@ mod tests {
     fn a_moment_prints_as_rfc_3339_with_milliseconds() {
         assert_eq!(UnixMillis::new(1_700_000_000_000).to_string(), "2023-11-14T22:13:20.000Z");
         assert_eq!(UnixMillis::new(7).to_string(), "1970-01-01T00:00:00.007Z");
+    }
+
+    #[test]
+    fn a_moment_is_read_as_it_is_printed() {
+        let moment = UnixMillis::new(1_700_000_000_007);
+        assert_eq!(moment.to_string().parse(), Ok(moment));
+        assert_eq!("2023-11-14T23:13:20+01:00".parse(), Ok(UnixMillis::new(1_700_000_000_000)));
+        for bad in ["", "yesterday", "1700000000", "2023-11-14"] {
+            assert_eq!(bad.parse::<UnixMillis>(), Err(InvalidTime), "{bad:?}");
+        }
+        assert_eq!(moment.until(moment.plus(Duration::from_secs(2))), Duration::from_secs(2));
+        assert_eq!(moment.until(UnixMillis::new(0)), Duration::ZERO);
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     };
     // Before the first agent can connect, so that no news is missed.
     app.lifecycle.spawn(follow_agents(app.clone()));
+    app.lifecycle.spawn(store_activity(app.clone()));
     let tunnel_listener = listen_for_agents(&app).await?;
     let tunnel = tunnel_listener.address()?;
     http::server::spawn(listener, &app);
@@ -103,6 +104,9 @@ impl Serving {
         self.app.lifecycle.ended().await;
         // Terminals first, so that their last words still travel.
         self.tunnel_listener.shutdown().await;
+        if let Err(error) = self.app.sessions.store_last_activity().await {
+            tracing::warn!(%error, "it could not be stored when people last typed");
+        }
         self.app.store.close().await;
         tracing::info!("stopped");
     }
@@ -115,7 +119,8 @@ fn sessions(
     (clock, entropy): (&Clock, &Entropy),
 ) -> anyhow::Result<Sessions> {
     let recorder = Recorder::start(data_folder::create_recordings(&config.data)?)?;
-    let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
+    let Config { grace, limits, after_exit, commands, .. } = *config;
+    let settings = Settings { grace, limits, after_exit, commands };
     // Its own tracker: sessions outlive the relay, so nothing waits for them when it stops.
     let tracker = TaskTracker::new();
     Ok(Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker))
@@ -125,6 +130,13 @@ async fn follow_agents(app: App) {
     let events = app.agents.subscribe();
     tokio::select! {
         () = app.sessions.clone().follow_agents(events) => {}
+        () = app.lifecycle.draining().cancelled() => {}
+    }
+}
+
+async fn store_activity(app: App) {
+    tokio::select! {
+        () = app.sessions.store_activity() => {}
         () = app.lifecycle.draining().cancelled() => {}
     }
 }

@@ -37,9 +37,11 @@ impl<R: Rng> Backoff<R> {
         self.rng.random_range(LONGEST / 2..=LONGEST)
     }
 
-    /// It worked, for long enough to start over.
-    pub(super) const fn reset(&mut self) {
-        self.failures = 0;
+    /// It worked: counts on from at most so many failures.
+    pub(super) const fn forget_down_to(&mut self, failures: u32) {
+        if self.failures > failures {
+            self.failures = failures;
+        }
     }
 
     /// The source of randomness, for other jitter.
@@ -63,7 +65,9 @@ mod tests {
                 let ceiling = (FIRST * 2_u32.pow(attempt.min(7))).min(LONGEST);
                 assert!(backoff.wait() <= ceiling);
             }
-            backoff.reset();
+            backoff.forget_down_to(2);
+            assert!(backoff.clone().wait() <= FIRST * 4);
+            backoff.forget_down_to(0);
             assert!(backoff.wait() <= FIRST);
             assert!(backoff.long_wait() >= LONGEST / 2);
         }

@@ -12,6 +12,10 @@ use super::backoff::Backoff;
 /// A connection that lived this long was good: the next failure starts counting anew.
 const STABLE: Duration = Duration::from_secs(30);
 
+/// A relay that welcomed this agent and was lost soon after is likely to be restarted: the next wait is at most what it is
+/// after so many failures, 2 s. Whoever cannot connect at all waits longer each time.
+const WELCOMED: u32 = 2;
+
 /// The relay pings every three seconds. After this much silence the agent speaks by itself: a relay that was restarted
 /// answers that with a stateless reset, so its loss is known at once.
 const NUDGE_AFTER: Duration = CONTROL_PING_INTERVAL.saturating_add(Duration::from_secs(1));
@@ -145,10 +149,9 @@ impl<R: Rng> Tunnel<R> {
 
     /// There is no connection: dialling failed, or it ended. Returns how long the next attempt waits.
     pub(super) fn failed(&mut self, now: Instant, failure: Failure) -> Duration {
-        if let Phase::Up(up) = &self.phase
-            && now.saturating_duration_since(up.since) >= STABLE
-        {
-            self.backoff.reset();
+        if let Phase::Up(up) = &self.phase {
+            let lived = now.saturating_duration_since(up.since);
+            self.backoff.forget_down_to(if lived >= STABLE { 0 } else { WELCOMED });
         }
         let wait = match failure {
             Failure::Transient => self.backoff.wait(),
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_lived_connection_does_not_reset_the_backoff() {
+    fn a_relay_that_was_lost_soon_is_found_again_soon_but_not_at_once() {
         let now = Instant::now();
         let (mut flapping, mut stable) = (tunnel(now), tunnel(now));
         let longest = |tunnel: &mut Tunnel<StdRng>, lived: Duration| {
@@ -301,7 +304,9 @@ mod tests {
                 })
                 .max()
         };
-        assert!(longest(&mut flapping, Duration::from_secs(1)) > Some(Duration::from_secs(5)));
+        let flapping = longest(&mut flapping, Duration::from_secs(1));
+        let (least, most) = (Some(Duration::from_secs(1)), Some(Duration::from_secs(2)));
+        assert!(flapping > least && flapping <= most, "{flapping:?}");
         assert!(longest(&mut stable, STABLE) <= Some(Duration::from_millis(500)));
     }
 

@@ -134,7 +134,7 @@ async fn sessions(desk: &Desk, filter: &OrganisationFilter) -> anyhow::Result<Li
     let mut items = Vec::new();
     for organisation in chosen(desk, filter).await? {
         let unfinished =
-            SessionFilter { organisation: organisation.id, user: None, cluster: None, state: StateFilter::Unfinished };
+            SessionFilter { state: StateFilter::Unfinished, ..SessionFilter::all(organisation.id, desk.now()) };
         let found = all(async |page| desk.store.list_sessions(&unfinished, page).await).await?;
         items.extend(found.into_iter().map(|session| SessionRow {
             id: session.id().to_string(),

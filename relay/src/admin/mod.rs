@@ -8,6 +8,7 @@ mod join_token;
 mod list;
 mod lookup;
 mod revoke;
+mod set_limits;
 mod sign_in_link;
 
 use std::io::Write;
@@ -54,6 +55,8 @@ pub enum AdminCommand {
     CreateCluster(create_cluster::CreateClusterArgs),
     /// Print a new one-use join token for a cluster, and how to install its agent
     JoinToken(join_token::JoinTokenArgs),
+    /// Say how long the sessions of an organisation or a cluster may live; holds for those that are opened from then on
+    SetLimits(set_limits::SetLimitsArgs),
     /// List what there is
     #[command(subcommand)]
     List(list::ListCommand),
@@ -108,6 +111,7 @@ pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Resul
         AdminCommand::SignInLink(args) => Box::new(sign_in_link::run(&desk, args).await?),
         AdminCommand::CreateCluster(args) => Box::new(create_cluster::run(&desk, args).await?),
         AdminCommand::JoinToken(args) => Box::new(join_token::run(&desk, args).await?),
+        AdminCommand::SetLimits(args) => Box::new(set_limits::run(&desk, args).await?),
         AdminCommand::List(command) => list::run(&desk, command).await?,
         AdminCommand::Revoke(command) => Box::new(revoke::run(&desk, command).await?),
     };

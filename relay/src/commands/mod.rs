@@ -6,7 +6,14 @@
 
 pub mod redact;
 
+mod keys;
+mod lines;
+mod matching;
+mod prompt;
+mod scan;
+mod screen;
 mod tracker;
+mod typed;
 
 pub use tracker::Tracker;
 

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use podlatch_protocol::terminal::TerminalSize;
 
-use super::redact::redact;
+use super::lines::Lines;
+use super::redact::{REPLACEMENT, Redacted, redact};
 use super::{Command, Event, MAX_COMMAND_BYTES, Mark, Secrets, Source};
 use crate::clock::UnixMillis;
 
@@ -19,34 +20,79 @@ pub struct Tracker {
     submitted: u64,
     cwd: Option<String>,
     running: Option<Command>,
+    lines: Lines,
+    /// A shell with marks reads lines now, so the screen need not be read.
+    marked_shell_reads: bool,
+    /// Further lines that may belong to a private key whose beginning was a line of its own.
+    private_key_lines: usize,
+}
+
+/// Longest private key that is looked for over several lines, in lines.
+const MAX_PRIVATE_KEY_LINES: usize = 200;
+
+/// As much of a command as is looked at: twice what is kept, so that a secret at the cut is not kept in part.
+fn beginning_of(text: &str) -> &str {
+    if text.len() <= 2 * MAX_COMMAND_BYTES {
+        return text;
+    }
+    let cut = &text[..text.floor_char_boundary(2 * MAX_COMMAND_BYTES)];
+    cut.rfind(char::is_whitespace).map_or("", |space| &cut[..space])
 }
 
 impl Tracker {
     /// For a session that starts with a terminal of `size`.
-    pub fn new(_size: TerminalSize, secrets: Secrets) -> Self {
-        Self { secrets, events: VecDeque::new(), submitted: 0, cwd: None, running: None }
+    pub fn new(size: TerminalSize, secrets: Secrets) -> Self {
+        Self {
+            secrets,
+            events: VecDeque::new(),
+            submitted: 0,
+            cwd: None,
+            running: None,
+            lines: Lines::new(size),
+            marked_shell_reads: false,
+            private_key_lines: 0,
+        }
     }
 
     /// Output of the session, without marks, in pieces of any length.
-    pub fn output(&mut self, _bytes: &[u8], _at: UnixMillis) {}
+    pub fn output(&mut self, bytes: &[u8], at: UnixMillis) {
+        let mut accepted = Vec::new();
+        self.lines.output(bytes, at, |line| accepted.push(line));
+        if !self.marked_shell_reads {
+            for line in accepted {
+                self.submit(&line.text, Source::Screen, line.confidence, at);
+            }
+        }
+    }
 
     /// What the person's terminal sent: keys, pastes, and its own replies to programs.
-    pub fn input(&mut self, _bytes: &[u8], _at: UnixMillis) {}
+    pub fn input(&mut self, bytes: &[u8], at: UnixMillis) {
+        self.lines.input(bytes, at);
+    }
 
     /// The terminal has a new size from here on.
-    pub fn resize(&mut self, _size: TerminalSize) {}
+    pub fn resize(&mut self, size: TerminalSize) {
+        self.lines.resize(size);
+    }
 
     /// The shell's mark at this place of the output.
     pub fn mark(&mut self, mark: Mark, at: UnixMillis) {
         match mark {
-            Mark::PromptStart => self.finished(None),
-            Mark::PromptEnd | Mark::Executed => {}
+            Mark::PromptStart => {
+                self.finished(None);
+                self.marked_shell_reads = true;
+            }
+            Mark::PromptEnd => self.marked_shell_reads = true,
+            Mark::Executed => self.marked_shell_reads = false,
             Mark::CommandLine(text) => {
                 self.finished(None);
                 let command = self.submit(&text, Source::Marks, 1.0, at);
                 self.running = command;
             }
-            Mark::Finished(exit_code) => self.finished(exit_code),
+            Mark::Finished(exit_code) => {
+                self.finished(exit_code);
+                self.marked_shell_reads = true;
+            }
             Mark::Cwd(cwd) => self.cwd = Some(cwd),
         }
     }
@@ -72,12 +118,10 @@ impl Tracker {
         if text.trim_start().is_empty() {
             return None;
         }
-        let (mut text, redactions) = match self.secrets {
-            Secrets::Keep => (text.to_owned(), 0),
-            Secrets::Redact => {
-                let redacted = redact(text);
-                (redacted.text, redacted.count)
-            }
+        let text = beginning_of(text);
+        let Redacted { mut text, count: redactions } = match self.secrets {
+            Secrets::Keep => Redacted { text: text.to_owned(), count: 0 },
+            Secrets::Redact => self.redact(text),
         };
         text.truncate(text.floor_char_boundary(MAX_COMMAND_BYTES));
         self.submitted += 1;
@@ -88,6 +132,25 @@ impl Tracker {
         Some(command)
     }
 
+    /// As [`redact`], with private keys that go on over the lines of a here-document.
+    fn redact(&mut self, text: &str) -> Redacted {
+        let key_ends = text.rfind("-----END ");
+        if self.private_key_lines > 0 {
+            let Some(end) = key_ends else {
+                self.private_key_lines -= 1;
+                return Redacted { text: REPLACEMENT.to_owned(), count: 1 };
+            };
+            self.private_key_lines = 0;
+            let rest = redact(&text[end..]);
+            return Redacted { text: format!("{REPLACEMENT}{}", rest.text), count: rest.count + 1 };
+        }
+        let key_begins = text.rfind("-----BEGIN ").filter(|begin| text[*begin..].contains("PRIVATE KEY"));
+        if key_begins.is_some() && key_begins > key_ends {
+            self.private_key_lines = MAX_PRIVATE_KEY_LINES;
+        }
+        redact(text)
+    }
+
     fn push(&mut self, event: Event) {
         if self.events.len() == MAX_EVENTS {
             self.events.pop_front();
@@ -95,3 +158,6 @@ impl Tracker {
         self.events.push_back(event);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Who gets the audit log without asking.
 
 use clap::Args;
+use clap::builder::{StringValueParser, TypedValueParser};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -21,7 +22,7 @@ pub struct AuditArgs {
 
     /// What the webhook's signatures are made with, 16 characters at least; better given by its variable, because every
     /// process of the machine sees flags
-    #[arg(long, env = "PODLATCH_AUDIT_WEBHOOK_SECRET", hide_env_values = true, value_parser = secret, value_name = "TEXT")]
+    #[arg(long, env = "PODLATCH_AUDIT_WEBHOOK_SECRET", hide_env_values = true, value_parser = secret(), value_name = "TEXT")]
     pub audit_webhook_secret: Option<SecretString>,
 
     /// A file with that secret
@@ -38,8 +39,9 @@ pub struct AuditArgs {
     pub audit_log: Option<LogTarget>,
 }
 
-fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
-    Ok(SecretString::from(text))
+/// A text that prints nowhere.
+fn secret() -> impl TypedValueParser<Value = SecretString> {
+    StringValueParser::new().map(SecretString::from)
 }
 
 impl TryFrom<AuditArgs> for Receivers {

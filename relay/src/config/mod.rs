@@ -7,6 +7,7 @@ mod grace;
 mod proxies;
 mod public_url;
 mod serve;
+mod session_time;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub use self::grace::{GraceTime, InvalidGraceTime};
 pub use self::proxies::{AddressBlock, InvalidAddressBlock};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl, Scheme};
 pub use self::serve::{Config, ConfigError, ServeArgs, TlsEnd};
+pub use self::session_time::{InvalidSessionTime, SessionTime};
 use crate::admin::AdminArgs;
 use crate::store::DatabaseUrl;
 

@@ -9,9 +9,10 @@ use podlatch_protocol::request::AfterExit;
 
 use super::{
     AddressArgs, AddressBlock, AuditArgs, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs,
-    PublicUrl, Scheme, switch,
+    PublicUrl, Scheme, SessionTime, switch,
 };
 use crate::audit::Receivers;
+use crate::domain::session_limits::{DEFAULT_IDLE_AFTER, DEFAULT_SESSION_MAX, IdleLimits, SessionLimits};
 use crate::store::DatabaseUrl;
 
 /// The flags of `serve`.
@@ -45,6 +46,19 @@ pub struct ServeArgs {
     /// How long a session outlives its last viewer
     #[arg(long, env = "PODLATCH_GRACE", default_value_t = GraceTime::default(), value_name = "TIME")]
     pub grace: GraceTime,
+
+    /// How long a session lives at most, unless its organisation or cluster says otherwise
+    #[arg(long, env = "PODLATCH_SESSION_MAX", default_value_t = SessionTime::of(DEFAULT_SESSION_MAX), value_name = "TIME")]
+    pub session_max: SessionTime,
+
+    /// After how long without anybody typing a session is flagged idle, unless its organisation or cluster says otherwise
+    #[arg(long, env = "PODLATCH_IDLE_AFTER", default_value_t = SessionTime::of(DEFAULT_IDLE_AFTER), value_name = "TIME")]
+    pub idle_after: SessionTime,
+
+    /// After how long without anybody typing a session is closed, unless its organisation or cluster says otherwise;
+    /// without it, never
+    #[arg(long, env = "PODLATCH_IDLE_CLOSE", value_name = "TIME")]
+    pub idle_close: Option<SessionTime>,
 
     /// After a person's own exit, end the processes that they detached (nohup, setsid, tmux) too
     #[arg(long, env = "PODLATCH_END_DETACHED_ON_EXIT", action = ArgAction::SetTrue, value_parser = switch())]
@@ -84,6 +98,8 @@ pub struct Config {
     pub trusted_proxies: Vec<AddressBlock>,
     /// How long a session outlives its last viewer.
     pub grace: Duration,
+    /// How long a session lives where nobody says otherwise.
+    pub limits: SessionLimits,
     /// What becomes of detached processes.
     pub after_exit: AfterExit,
     /// How commands are found.
@@ -133,6 +149,7 @@ impl TryFrom<ServeArgs> for Config {
     type Error = ConfigError;
 
     fn try_from(args: ServeArgs) -> Result<Self, ConfigError> {
+        let limits = args.limits();
         let tls = if args.behind_tls { TlsEnd::InFront } else { TlsEnd::Nowhere };
         match (tls, &args.addresses.public_url) {
             (TlsEnd::Nowhere, _) if !args.http_listen.ip().is_loopback() => {
@@ -157,10 +174,21 @@ impl TryFrom<ServeArgs> for Config {
             tls,
             trusted_proxies: args.trusted_proxy,
             grace: args.grace.get(),
+            limits,
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
             commands: args.commands.into(),
             audit: args.audit.try_into()?,
         })
+    }
+}
+
+impl ServeArgs {
+    fn limits(&self) -> SessionLimits {
+        let said = SessionLimits {
+            session_max: self.session_max.get(),
+            idle: IdleLimits { after: self.idle_after.get(), close: self.idle_close.map(SessionTime::get) },
+        };
+        SessionLimits::strictest(said, &[])
     }
 }
 
@@ -185,6 +213,7 @@ mod tests {
         assert_eq!(config.database.to_string(), "sqlite:./.data/relay/podlatch.db");
         assert_eq!((config.http_listen.to_string().as_str(), config.tls), ("127.0.0.1:8080", TlsEnd::Nowhere));
         assert_eq!((config.grace, config.after_exit), (Duration::from_mins(5), AfterExit::Leave));
+        assert_eq!(config.limits, SessionLimits::default());
     }
 
     #[test]

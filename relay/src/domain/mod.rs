@@ -7,3 +7,4 @@ pub mod cluster;
 pub mod name;
 pub mod organisation;
 pub mod session;
+pub mod session_limits;

@@ -1,12 +1,16 @@
 //! Sessions: one person's exec each, and their single-use tickets.
 
+use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, SessionId, UserId};
 use podlatch_protocol::request::Program;
 use podlatch_protocol::session::{Ended, Opened};
 use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
 
+use super::cluster::ClusterType;
 use super::name::{DisplayName, Email};
 use super::organisation::ClientInfo;
+use super::session_limits::IdleLimits;
 use crate::clock::UnixMillis;
 
 /// What is known of a session before it is asked for.
@@ -28,10 +32,16 @@ pub struct NewSession {
     pub target: PodTarget,
     /// What is to run.
     pub program: Program,
+    /// The terminal's size: at first the one that was asked for, then the last that the process was told.
+    pub size: TerminalSize,
     /// Where the person sits.
     pub client: ClientInfo,
     /// When it was asked for.
     pub started_at: UnixMillis,
+    /// When it ends, whatever happens.
+    pub expires_at: UnixMillis,
+    /// What happens when nobody types.
+    pub idle: IdleLimits,
 }
 
 /// A session as it is stored.
@@ -41,16 +51,77 @@ pub struct Session {
     pub request: NewSession,
     /// The cluster's name.
     pub cluster_name: DisplayName,
+    /// How the cluster is reached.
+    pub cluster_type: ClusterType,
     /// The person's address.
     pub user_email: Email,
     /// How far it has come.
     pub state: SessionState,
+    /// When somebody last typed.
+    pub activity: Activity,
+}
+
+/// When somebody last typed in a session. Output and what terminals answer by themselves do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// When somebody last typed; when the session was asked for, as long as nobody has.
+    pub last_at: UnixMillis,
+    /// When it was flagged idle, if it is.
+    pub idle_since: Option<UnixMillis>,
+}
+
+impl Activity {
+    /// A session in which nobody has typed yet.
+    pub const fn begin(at: UnixMillis) -> Self {
+        Self { last_at: at, idle_since: None }
+    }
+}
+
+/// Whether a session may be entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionStatus {
+    /// It may.
+    Active,
+    /// Its time is up; it is never entered again.
+    Expired,
+    /// It ended for another cause; it is never entered again.
+    Closed,
+}
+
+impl SessionStatus {
+    /// The stable name, for storage and APIs.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 impl Session {
     /// Its id.
     pub const fn id(&self) -> SessionId {
         self.request.id
+    }
+
+    /// Whether it may be entered at `now`.
+    pub fn status(&self, now: UnixMillis) -> SessionStatus {
+        match self.over_because(now) {
+            None => SessionStatus::Active,
+            Some(EndCause::Expired) => SessionStatus::Expired,
+            Some(_) => SessionStatus::Closed,
+        }
+    }
+
+    /// Why it may not be entered at `now`, if it may not. Its time may be up before its end is stored.
+    pub fn over_because(&self, now: UnixMillis) -> Option<EndCause> {
+        match &self.state {
+            SessionState::Ended { end, .. } => Some(end.ended.cause),
+            SessionState::Opening | SessionState::Live(_) => {
+                (now >= self.request.expires_at).then_some(EndCause::Expired)
+            }
+        }
     }
 }
 

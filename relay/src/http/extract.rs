@@ -13,7 +13,8 @@ use utoipa::IntoParams;
 
 use super::problem::{Problem, ProblemKind};
 use crate::app::App;
-use crate::store::{Cursor, PageRequest};
+use crate::clock::UnixMillis;
+use crate::store::{Cursor, InvalidCursor, List, PageRequest};
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -82,11 +83,44 @@ pub struct PageQuery {
 }
 
 impl PageQuery {
-    /// The page that is meant.
-    pub fn request(&self) -> Result<PageRequest, Problem> {
+    /// The page of `list` that is meant.
+    pub fn request(&self, list: List) -> Result<PageRequest, Problem> {
         let after = self.cursor.as_deref().map(str::parse::<Cursor>).transpose();
-        let after = after.map_err(|error| Problem::new(ProblemKind::BadRequest, format!("Start over: {error}.")))?;
+        let after = after.and_then(|after| match after {
+            Some(cursor) if cursor.list() != list => Err(InvalidCursor),
+            own => Ok(own),
+        });
+        let after = after.map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("Start over: {error}.")))?;
         Ok(PageRequest::new(after, self.limit.unwrap_or(PageRequest::DEFAULT_ITEMS)))
+    }
+}
+
+/// A time range of a list's query, from its first moment to the one behind its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first moment; `None` is the beginning.
+    pub from: Option<UnixMillis>,
+    /// The moment behind the last; `None` is the end.
+    pub to: Option<UnixMillis>,
+}
+
+impl TimeRange {
+    /// Reads both ends (RFC 3339); a range that runs backwards is refused.
+    pub fn parse(from: Option<&str>, to: Option<&str>) -> Result<Self, Problem> {
+        let (from, to) = (Self::moment("from", from)?, Self::moment("to", to)?);
+        if let (Some(from), Some(to)) = (from, to)
+            && to < from
+        {
+            let detail = format!("The time range runs backwards: from {from} to {to}. Exchange the two.");
+            return Err(Problem::new(ProblemKind::Unprocessable, detail));
+        }
+        Ok(Self { from, to })
+    }
+
+    fn moment(name: &str, text: Option<&str>) -> Result<Option<UnixMillis>, Problem> {
+        text.map(str::parse::<UnixMillis>)
+            .transpose()
+            .map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("{name:?} is no time: {error}.")))
     }
 }
 

@@ -29,6 +29,7 @@ use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::audit::Origin;
 use crate::domain::cluster::{Cluster, ClusterType};
 use crate::domain::organisation::{ClientInfo, Membership, Role};
+use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
 use crate::lifecycle::Lifecycle;
 use crate::recording::Recorder;
@@ -76,12 +77,14 @@ impl TestRelay {
             tls: TlsEnd::Nowhere,
             trusted_proxies: Vec::new(),
             grace: Duration::from_mins(5),
+            limits: SessionLimits::default(),
             after_exit: AfterExit::Leave,
             commands: CommandSource::Screen,
             audit: Receivers::default(),
         };
         let recordings = data_folder::create_recordings(folder.path()).expect("a folder");
-        let settings = Settings { grace: config.grace, after_exit: config.after_exit, commands: config.commands };
+        let Config { grace, limits, after_exit, commands, .. } = config;
+        let settings = Settings { grace, limits, after_exit, commands };
         let sessions = Sessions::new(
             store.clone(),
             Recorder::start(recordings).expect("starts"),

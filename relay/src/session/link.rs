@@ -123,7 +123,12 @@ async fn ask(agent: &AgentHandle, request: Request, limit: Duration) -> Result<(
             }
         }
     });
-    answer.await.unwrap_or_else(|_| Err(Refusal::new(RefusalCode::AgentTimeout, "")))
+    let too_late = || Err(Refusal::new(RefusalCode::AgentTimeout, ""));
+    tokio::select! {
+        answer = answer => answer.unwrap_or_else(|_| too_late()),
+        // Known sooner than by waiting: nobody is kept before an agent that is gone.
+        () = agent.falls_silent() => too_late(),
+    }
 }
 
 fn senseless(error: &dyn std::fmt::Display) -> Refusal {

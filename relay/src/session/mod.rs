@@ -4,15 +4,20 @@
 //! input and sizes, grants credit, tells what is durable, follows the agent through silences, reconnects and restarts, and
 //! sees the session to its end.
 
+mod activity;
+mod clerk;
 mod commands;
 mod flow;
 mod inputs;
+mod life;
 mod link;
 mod marks;
 mod open;
 mod pace;
 mod sessions;
+mod size;
 mod task;
+mod typed;
 
 use bytes::Bytes;
 use podlatch_protocol::close::EndCause;
@@ -21,11 +26,15 @@ use podlatch_protocol::session::Ended;
 use podlatch_protocol::terminal::TerminalSize;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::clock::UnixMillis;
 use crate::recording::Recording;
 use crate::tunnel::AgentHandle;
 
 pub(crate) use flow::VIEWER_WINDOW_BYTES;
 pub(crate) use inputs::InputView;
+#[cfg(test)]
+pub(crate) use life::IdleView;
+pub(crate) use life::LifeView;
 pub use open::{OpenError, OpenSession};
 pub use sessions::{Sessions, Settings};
 
@@ -50,6 +59,7 @@ pub(crate) struct SessionHandle {
     pub(crate) id: SessionId,
     pub(crate) recording: Recording,
     pub(crate) status: watch::Receiver<Status>,
+    pub(crate) life: watch::Receiver<LifeView>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -86,6 +96,10 @@ enum Command {
         viewer: ViewerId,
         offset: u64,
     },
+    Window {
+        viewer: ViewerId,
+        bytes: u64,
+    },
     Leave(ViewerId),
     End(EndCause),
     Agent(AgentNews),
@@ -104,7 +118,12 @@ enum AgentNews {
 }
 
 impl SessionHandle {
-    /// Joins as a viewer. `None` if the session has just ended. Cancel safe; a cancelled one must still [`Self::leave`].
+    /// Whether the session has ended, or its time is up. Nobody enters it any more.
+    pub(crate) fn is_over(&self, now: UnixMillis) -> bool {
+        matches!(*self.status.borrow(), Status::Ended(_)) || now >= self.life.borrow().expires_at
+    }
+
+    /// Joins as a viewer. `None` if the session has ended or is being ended. Cancel safe; a cancelled one must still [`Self::leave`].
     pub(crate) async fn join(&self, viewer: ViewerId, writer: WriterId, size: TerminalSize) -> Option<Joined> {
         let (joined, answer) = oneshot::channel();
         self.send(Command::Join { viewer, writer, size, joined }).await;
@@ -129,6 +148,11 @@ impl SessionHandle {
     /// A viewer has rendered everything below `offset`. Cancel safe.
     pub(crate) async fn rendered(&self, viewer: ViewerId, offset: u64) {
         self.send(Command::Rendered { viewer, offset }).await;
+    }
+
+    /// A viewer wants so many bytes under way at most. Cancel safe.
+    pub(crate) async fn window(&self, viewer: ViewerId, bytes: u64) {
+        self.send(Command::Window { viewer, bytes }).await;
     }
 
     /// The viewer is gone. Never waits: it is called from a guard's drop.

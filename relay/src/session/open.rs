@@ -1,19 +1,17 @@
 //! Opening a session: stored, recorder ready, then started; whatever fails ends it with its reason stored.
 
-use std::time::Duration;
-
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::SessionId;
-use podlatch_protocol::request::{Lease, MarkNonce, Open, Program, Reap};
+use podlatch_protocol::request::{MarkNonce, Open, Program, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
 use tracing::{error, info};
 
 use super::flow::Flow;
-use super::link;
 use super::sessions::Sessions;
 use super::task::StartFrom;
+use super::{life, link};
 use crate::clock::UnixMillis;
 use crate::config::CommandSource;
 use crate::domain::access::Actor;
@@ -21,6 +19,7 @@ use crate::domain::audit::{Action, NewEvent, Origin, Outcome, Place};
 use crate::domain::cluster::Cluster;
 use crate::domain::organisation::ClientInfo;
 use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
+use crate::domain::session_limits::SessionLimits;
 use crate::recording::{NewRecording, Position, RecordingError};
 use crate::store::StoreError;
 use crate::tunnel::AgentHandle;
@@ -76,6 +75,8 @@ impl Sessions {
             shared.store.append_audit(&not_begun(&request, &refusal, now)).await?;
             return Err(refusal.into());
         };
+        let settings = shared.store.limit_settings(request.actor.organisation, request.cluster.id).await?;
+        let limits = SessionLimits::strictest(shared.settings.limits, &settings);
         let new = NewSession {
             id: SessionId::new(now.since_epoch(), &shared.entropy.bytes()),
             organisation: request.actor.organisation,
@@ -85,8 +86,11 @@ impl Sessions {
             login_session: request.actor.login_session,
             target: request.target,
             program: request.program,
+            size: request.size,
             client: request.client,
             started_at: now,
+            expires_at: now.plus(limits.session_max),
+            idle: limits.idle,
         };
         shared.store.insert_session(&new).await?;
         let begun =
@@ -108,7 +112,7 @@ impl Sessions {
             credit: flow.grant_anew(Position::default()),
             grace: shared.settings.grace,
             after_exit: shared.settings.after_exit,
-            lease: Lease { valid_for: Duration::from_hours(8), expires_in: Duration::from_hours(8) },
+            lease: life::lease(new.expires_at, shared.clock.now()),
             marks,
         };
         let (opened, half) = match link::open(&agent, open).await {

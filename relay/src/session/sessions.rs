@@ -7,32 +7,41 @@ use std::time::Duration;
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, SessionId};
 use podlatch_protocol::request::{AfterExit, MarkNonce, Reap};
-use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
+use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
+use podlatch_protocol::target::PodTarget;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::commands::{self, Commands};
+use super::life::Life;
 use super::pace::Typists;
 use super::task::{Begin, Owner, StartFrom};
+use super::typed::Typed;
 use super::{AgentNews, Command, SessionHandle, Status, link};
 use crate::clock::Clock;
 use crate::config::CommandSource;
 use crate::domain::session::{Session, SessionEnd, SessionState};
+use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
 use crate::recording::{Recorder, Recording};
-use crate::store::{Store, StoreError};
+use crate::store::{Departure, Store, StoreError};
 use crate::tunnel::{AgentEvent, AgentHandle, Agents};
 
 /// Commands of all viewers that may wait for one owner.
 const QUEUED_COMMANDS: usize = 64;
+
+/// How long after a session's end it is looked for what it may have left behind.
+const LOOK_BACK: Duration = Duration::from_hours(7 * 24);
 
 /// What holds for all sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// How long a session outlives its last viewer, or its agent's absence.
     pub grace: Duration,
+    /// How long a session lives where nobody says otherwise.
+    pub limits: SessionLimits,
     /// What becomes of processes that outlive the person's own exit.
     pub after_exit: AfterExit,
     /// How commands are found.
@@ -54,6 +63,9 @@ pub(super) struct Shared {
     pub(super) entropy: Entropy,
     pub(super) settings: Settings,
     pub(super) tracker: TaskTracker,
+    pub(super) typed: Typed,
+    /// What the grid of the leases is counted from.
+    pub(super) epoch: Instant,
     live: Mutex<HashMap<SessionId, Live>>,
     typists: Mutex<Typists>,
 }
@@ -100,13 +112,20 @@ impl Sessions {
         settings: Settings,
         tracker: TaskTracker,
     ) -> Self {
+        let (typed, epoch) = (Typed::default(), Instant::now());
         let (live, typists) = (Mutex::default(), Mutex::default());
-        Self { shared: Arc::new(Shared { store, recorder, agents, clock, entropy, settings, tracker, live, typists }) }
+        let shared = Shared { store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live, typists };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Takes up the sessions that an earlier life of the relay left: their agents still hold them. To be called before
     /// agents may connect. Not cancel safe: call it once.
     pub async fn restore(&self) -> Result<(), StoreError> {
+        // Nobody is attached to a relay that has just started.
+        let departure = Departure { cause: "relay_restarted", bytes: None, at: self.shared.clock.now() };
+        for viewer in self.shared.store.attached_viewers().await? {
+            self.shared.store.viewer_left(viewer, &departure).await?;
+        }
         for session in self.shared.store.unfinished_sessions().await? {
             match &session.state {
                 SessionState::Live(_) => self.restore_one(&session).await?,
@@ -139,6 +158,16 @@ impl Sessions {
         self.shared.store.session_ended(session.request.organisation, session.id(), &end).await.map(drop)
     }
 
+    /// Stores when people last typed, again and again. Cancel safe.
+    pub async fn store_activity(&self) {
+        self.shared.typed.run(&self.shared.store).await;
+    }
+
+    /// Stores when people last typed, once more. Cancel safe.
+    pub async fn store_last_activity(&self) -> Result<(), StoreError> {
+        self.shared.typed.store(&self.shared.store).await
+    }
+
     /// Starts a session's owner.
     pub(super) fn spawn(&self, session: &Session, recording: Recording, start: StartFrom, marks: Option<MarkNonce>) {
         let (commands, receiver) = mpsc::channel(QUEUED_COMMANDS);
@@ -146,8 +175,15 @@ impl Sessions {
             StartFrom::Open { .. } => Status::Live,
             StartFrom::Restart { .. } => Status::AgentSilent,
         });
-        let handle =
-            SessionHandle { id: session.id(), recording: recording.clone(), status: status.subscribe(), commands };
+        let life = Life::of(session);
+        let life_view = watch::Sender::new(life.view());
+        let handle = SessionHandle {
+            id: session.id(),
+            recording: recording.clone(),
+            status: status.subscribe(),
+            life: life_view.subscribe(),
+            commands,
+        };
         let mut target = session.request.target.clone();
         let mut process = None;
         if let SessionState::Live(opened) = &session.state {
@@ -161,6 +197,8 @@ impl Sessions {
             process,
             commands: receiver,
             status,
+            life,
+            life_view,
             start,
             marks,
             follower: self.follow_commands(session, &recording),
@@ -220,6 +258,37 @@ impl Sessions {
             if self.get(session).is_none() {
                 self.disown(handle, session).await;
             }
+        }
+        self.shared.tracker.spawn(self.clone().clean_up(handle.clone()));
+    }
+
+    /// Looks again for what ended sessions may have left behind, now that somebody can look: an agent that was killed, or
+    /// could not be reached, when they ended.
+    async fn clean_up(self, handle: AgentHandle) {
+        let since = self.shared.clock.now().minus(LOOK_BACK);
+        let (organisation, cluster) = (handle.organisation(), handle.cluster());
+        let unconfirmed = match self.shared.store.unconfirmed_sessions(organisation, cluster, since).await {
+            Ok(unconfirmed) => unconfirmed,
+            Err(error) => return warn!(%error, "it is not known what ended sessions may have left behind"),
+        };
+        for session in unconfirmed {
+            if let SessionState::Ended { opened: Some(opened), .. } = &session.state {
+                self.reap_ended(&handle, &session, opened).await;
+            }
+        }
+    }
+
+    async fn reap_ended(&self, handle: &AgentHandle, session: &Session, opened: &Opened) {
+        let target = PodTarget { container: Some(opened.container.clone()), ..session.request.target.clone() };
+        let reap = Reap { session: session.id(), target, process: opened.process };
+        let cleanup = link::reap(handle, reap).await;
+        info!(session.id = %session.id(), ?cleanup, "had an agent end what a session that is over may have left");
+        if cleanup == Cleanup::Unconfirmed {
+            return;
+        }
+        let now = self.shared.clock.now();
+        if let Err(error) = self.shared.store.cleanup_confirmed(session.request.organisation, session.id(), now).await {
+            error!(session.id = %session.id(), %error, "it could not be stored that a session's processes are gone");
         }
     }
 

@@ -13,12 +13,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
+use super::activity::Activity;
+use super::clerk::{Clerk, Deed};
 use super::commands::Commands;
-use super::flow::{Flow, STEP_BYTES, UNLIMITED};
+use super::flow::{Flow, UNLIMITED};
 use super::inputs::Inputs;
+use super::life::{Life, LifeView, next_lease};
 use super::link::{self, Fault, HalfOpen, Link, News};
 use super::pace::Pace;
 use super::sessions::Shared;
+use super::size::SizePacer;
 use super::{AgentNews, Command, Joined, Status};
 use crate::domain::session::SessionEnd;
 use crate::recording::{OutputEnd, Position, Recording};
@@ -33,6 +37,9 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two attempts to take a session over from an agent that is connected but does not hand it over.
 const ATTACH_AGAIN: Duration = Duration::from_secs(1);
 
+/// Wall time may jump; it is looked at this often at least.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 /// Attempts to write a session's end to the database, a second apart. After that the next start of the relay finds it.
 const STORE_ATTEMPTS: u32 = 60;
 
@@ -46,6 +53,8 @@ pub(super) struct Begin {
     pub(super) recording: Recording,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) status: watch::Sender<Status>,
+    pub(super) life: Life,
+    pub(super) life_view: watch::Sender<LifeView>,
     pub(super) start: StartFrom,
     /// What the marks of its shell carry, if it marks.
     pub(super) marks: Option<MarkNonce>,
@@ -71,8 +80,8 @@ enum Path {
     Waiting { since: Instant, again: Option<Instant> },
 }
 
-/// Where the session stands in its life.
-enum Life {
+/// Whether the session goes on.
+enum Stage {
     Live,
     /// The agent was asked to end it.
     Closing {
@@ -91,6 +100,7 @@ enum Wake {
     Durable,
     RecordingFailed,
     Written,
+    Stored(Deed),
     Time,
 }
 
@@ -114,7 +124,11 @@ pub(super) struct Owner {
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
     path: Path,
+    stage: Stage,
     life: Life,
+    life_view: watch::Sender<LifeView>,
+    activity: Activity,
+    clerk: Clerk,
     agent: Option<AgentHandle>,
     instance: Option<AgentInstanceId>,
     flow: Flow,
@@ -128,6 +142,8 @@ pub(super) struct Owner {
     follower: Option<Commands>,
     viewed: bool,
     size: SizePacer,
+    /// When the agent's lease is to be renewed; never while it is silent: leases that arrive late would last too long.
+    lease_at: Option<Instant>,
     /// Since when nobody looks.
     unwatched_since: Option<Instant>,
     /// Output below this source offset was submitted to the recording.
@@ -151,6 +167,8 @@ impl Owner {
                 (Path::Waiting { since: now, again: None }, None, Flow::at(end.recorded), end.source, end.recorded > 0)
             }
         };
+        let lease_at = agent.is_some().then(|| next_lease(shared.epoch, now));
+        let clerk = Clerk::new(Arc::clone(&shared), begin.organisation, begin.session);
         Self {
             shared,
             session: begin.session,
@@ -165,7 +183,11 @@ impl Owner {
             commands: begin.commands,
             status: begin.status,
             path,
-            life: Life::Live,
+            stage: Stage::Live,
+            life: begin.life,
+            life_view: begin.life_view,
+            activity: Activity::default(),
+            clerk,
             instance: agent.as_ref().map(AgentHandle::instance),
             agent,
             flow,
@@ -176,6 +198,7 @@ impl Owner {
             follower: begin.follower,
             viewed,
             size: SizePacer::default(),
+            lease_at,
             unwatched_since: Some(now),
             received,
             output_end: OutputEnd::Unknown,
@@ -184,7 +207,7 @@ impl Owner {
 
     pub(super) async fn run(mut self) {
         let ended = loop {
-            self.resize().await;
+            self.give_to_clerk();
             self.grant();
             let wake = self.wake().await;
             if let Next::Finish(ended) = self.step(wake).await {
@@ -205,6 +228,7 @@ impl Owner {
             Ok(()) = self.failure.changed() => Wake::RecordingFailed,
             // A viewer says by itself what it has rendered.
             Ok(()) = self.written.changed(), if unwatched => Wake::Written,
+            deed = self.clerk.stored() => Wake::Stored(deed),
             // What was taken out of the output is rendered by nobody.
             Ok(()) = self.stripped.changed() => Wake::Written,
             () = until(deadline) => Wake::Time,
@@ -237,6 +261,7 @@ impl Owner {
                 return self.handle_closed(received, Some(Fault::Protocol));
             }
             Wake::RecordingFailed => return self.close(EndCause::RecordingFailed),
+            Wake::Stored(deed) => self.act(deed).await,
             Wake::Time => return self.handle_time(),
         }
         Next::GoOn
@@ -244,6 +269,8 @@ impl Owner {
 
     async fn handle_command(&mut self, command: Command) -> Next {
         match command {
+            // What is being ended is not entered any more.
+            Command::Join { .. } if matches!(self.stage, Stage::Closing { .. }) => {}
             Command::Join { viewer, writer, size, joined } => {
                 let end = *self.written.borrow();
                 self.flow.join(viewer, end);
@@ -257,10 +284,13 @@ impl Owner {
             Command::Starts { viewer, offset } => self.flow.join(viewer, offset),
             Command::Input { writer, offset, bytes } => {
                 // Without a link the viewer keeps its input, and is told to send it when there is one again.
-                if let (Path::Linked(_), Life::Live) = (&self.path, &self.life)
+                if let (Path::Linked(_), Stage::Live) = (&self.path, &self.stage)
                     && let Some(input) = self.inputs.accept(writer, offset, bytes)
                 {
                     self.shared.note_typing(self.session, Instant::now());
+                    if self.activity.is_human(writer, &input.bytes) {
+                        self.note_typed();
+                    }
                     if let Some(follower) = &self.follower {
                         follower.typed(*self.written.borrow(), self.shared.clock.now(), input.bytes.clone());
                     }
@@ -275,6 +305,7 @@ impl Owner {
                     self.recording.release_below(offset);
                 }
             }
+            Command::Window { viewer, bytes } => self.flow.handle_window(viewer, bytes),
             Command::Leave(viewer) => self.leave(viewer),
             Command::End(cause) => return self.close(cause),
             Command::Agent(news) => return self.handle_agent(news).await,
@@ -289,11 +320,36 @@ impl Owner {
         }
     }
 
-    /// Passes on the size that is wanted, if it is time.
-    async fn resize(&mut self) {
-        let Some(size) = self.size.due(Instant::now()) else {
+    fn note_typed(&mut self) {
+        let now = self.shared.clock.now();
+        self.life.handle_activity(now);
+        self.shared.typed.note(self.organisation, self.session, now);
+    }
+
+    /// What is to be done next is stored first.
+    fn give_to_clerk(&mut self) {
+        if !self.clerk.is_free() {
             return;
-        };
+        }
+        if let Some(size) = self.size.due(Instant::now()) {
+            self.clerk.begin(Deed::Resize(size));
+        } else if let (Stage::Live, Some(flag)) = (&self.stage, self.life.flag_to_store(self.shared.clock.now())) {
+            self.clerk.begin(Deed::Idle(flag));
+        }
+    }
+
+    /// Does what was stored.
+    async fn act(&mut self, deed: Deed) {
+        match deed {
+            Deed::Resize(size) => self.resize(size).await,
+            Deed::Idle(flag) => {
+                self.life.handle_flag_stored(flag);
+                self.life_view.send_replace(self.life.view());
+            }
+        }
+    }
+
+    async fn resize(&mut self, size: TerminalSize) {
         if let Err(error) = self.recording.resize(size, self.shared.clock.now()).await {
             warn!(session.id = %self.session, %error, "a terminal's size was not recorded");
         }
@@ -318,9 +374,13 @@ impl Owner {
                 let cleanup = self.reap(&handle).await;
                 return Next::Finish(self.end_without_agent(self.cause_or(cause), cleanup));
             }
-            AgentNews::Silent => self.tell_viewers(Status::AgentSilent),
+            AgentNews::Silent => {
+                self.lease_at = None;
+                self.tell_viewers(Status::AgentSilent);
+            }
             AgentNews::Answering => {
                 if let Path::Linked(_) = self.path {
+                    self.renew_lease();
                     self.tell_viewers(Status::Live);
                 }
             }
@@ -351,10 +411,12 @@ impl Owner {
         let durable = *self.durable.borrow();
         self.tell(&ToAgent::Recorded(durable));
         self.size.tell_again();
-        if let Life::Closing { cause, .. } = self.life {
+        // Before the lease, which may say that the time is up: the first cause stands.
+        if let Stage::Closing { cause, .. } = self.stage {
             self.tell(&ToAgent::Credit(UNLIMITED));
             self.tell(&ToAgent::Close(cause));
         }
+        self.renew_lease();
         self.tell_viewers(Status::Live);
     }
 
@@ -398,14 +460,15 @@ impl Owner {
             Path::Linked(_) | Path::Attaching(_) => Instant::now(),
         };
         self.path = Path::Waiting { since, again };
+        self.lease_at = None;
         self.tell_viewers(Status::AgentSilent);
     }
 
     /// Asks the agent to end the session, or notes that it has to.
     fn close(&mut self, cause: EndCause) -> Next {
-        if let Life::Live = self.life {
+        if let Stage::Live = self.stage {
             info!(session.id = %self.session, cause = cause.slug(), "ending a session");
-            self.life = Life::Closing { cause, deadline: Instant::now() + END_TIMEOUT };
+            self.stage = Stage::Closing { cause, deadline: Instant::now() + END_TIMEOUT };
             self.tell(&ToAgent::Credit(UNLIMITED));
             self.tell(&ToAgent::Close(cause));
         }
@@ -414,14 +477,22 @@ impl Owner {
 
     fn handle_time(&mut self) -> Next {
         let now = Instant::now();
-        match self.life {
-            Life::Closing { cause, deadline } if now >= deadline => {
+        if self.lease_at.is_some_and(|at| now >= at) {
+            self.renew_lease();
+        }
+        match self.stage {
+            Stage::Closing { cause, deadline } if now >= deadline => {
                 return Next::Finish(self.end_without_agent(cause, Cleanup::Unconfirmed));
             }
-            Life::Live if self.unwatched_since.is_some_and(|since| now >= since + self.shared.settings.grace) => {
+            Stage::Live if self.unwatched_since.is_some_and(|since| now >= since + self.shared.settings.grace) => {
                 return self.close(EndCause::Abandoned);
             }
-            Life::Closing { .. } | Life::Live => {}
+            Stage::Live => {
+                if let Some(cause) = self.life.end_due(self.shared.clock.now()) {
+                    return self.close(cause);
+                }
+            }
+            Stage::Closing { .. } => {}
         }
         if let Path::Waiting { since, again } = &mut self.path {
             if now >= *since + self.shared.settings.grace {
@@ -441,15 +512,22 @@ impl Owner {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let closing = match self.life {
-            Life::Closing { deadline, .. } => Some(deadline),
-            Life::Live => self.unwatched_since.map(|since| since + self.shared.settings.grace),
+        let stage = match self.stage {
+            Stage::Closing { deadline, .. } => Some(deadline),
+            Stage::Live => {
+                let life = self.clerk.is_free().then(|| self.life.flag_deadline()).flatten();
+                let life = life.map_or(self.life.end_deadline(), |flag| flag.min(self.life.end_deadline()));
+                let life = Instant::now() + self.shared.clock.now().until(life).min(LONGEST_WAIT);
+                let abandoned = self.unwatched_since.map(|since| since + self.shared.settings.grace);
+                Some(abandoned.map_or(life, |abandoned| abandoned.min(life)))
+            }
         };
         let waiting = match self.path {
             Path::Waiting { since, again } => Some(again.unwrap_or(since + self.shared.settings.grace)),
             Path::Linked(_) | Path::Attaching(_) => None,
         };
-        closing.into_iter().chain(waiting).chain(self.size.deadline()).chain(self.grant_at).min()
+        let size = self.size.deadline().filter(|_| self.clerk.is_free());
+        [stage, waiting, size, self.lease_at, self.grant_at].into_iter().flatten().min()
     }
 
     fn grant(&mut self) {
@@ -457,19 +535,26 @@ impl Owner {
         self.written.mark_unchanged();
         self.stripped.mark_unchanged();
         let end = self.recording.position();
-        let (Path::Linked(_), Life::Live, Some(growth)) = (&self.path, &self.life, self.flow.growth(end)) else {
+        let (Path::Linked(_), Stage::Live, Some(growth)) = (&self.path, &self.stage, self.flow.growth(end)) else {
             return;
         };
         let now = Instant::now();
         let allowance = self.pace.allowance(now);
         let growth = if self.shared.beside_others(self.session, now) { growth.min(allowance) } else { growth };
-        if growth < STEP_BYTES {
-            self.grant_at = Some(self.pace.allows_at(STEP_BYTES));
+        if growth < self.flow.step() {
+            self.grant_at = Some(self.pace.allows_at(self.flow.step()));
             return;
         }
         self.pace.spend(growth);
         let limit = self.flow.grow(growth);
         self.tell(&ToAgent::Credit(limit));
+    }
+
+    /// Lets the agent go on with the session, if there is one.
+    fn renew_lease(&mut self) {
+        let lease = self.life.lease(self.shared.clock.now());
+        self.tell(&ToAgent::Lease(lease));
+        self.lease_at = Some(next_lease(self.shared.epoch, Instant::now()));
     }
 
     /// Puts a message on the way to the agent, if there is one; nothing that is told this way is lost on a reconnect.
@@ -498,9 +583,9 @@ impl Owner {
     }
 
     fn cause_or(&self, cause: EndCause) -> EndCause {
-        match self.life {
-            Life::Closing { cause, .. } => cause,
-            Life::Live => cause,
+        match self.stage {
+            Stage::Closing { cause, .. } => cause,
+            Stage::Live => cause,
         }
     }
 
@@ -579,46 +664,6 @@ impl Owner {
             }
             sleep(Duration::from_secs(1)).await;
         }
-    }
-}
-
-/// Sizes as a person drags a window: the latest counts, and not more than some are passed on a second.
-#[derive(Debug, Default)]
-struct SizePacer {
-    latest: Option<TerminalSize>,
-    told: Option<(TerminalSize, Instant)>,
-}
-
-/// Between two sizes that are passed on.
-const SIZE_INTERVAL: Duration = Duration::from_millis(50);
-
-impl SizePacer {
-    fn want(&mut self, size: TerminalSize) {
-        self.latest = Some(size);
-    }
-
-    /// The agent may not have heard the last one.
-    fn tell_again(&mut self) {
-        self.told = None;
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        match (self.latest, self.told) {
-            (Some(latest), Some((told, at))) if latest != told => Some(at + SIZE_INTERVAL),
-            _ => None,
-        }
-    }
-
-    fn due(&mut self, now: Instant) -> Option<TerminalSize> {
-        let latest = self.latest?;
-        let due = match self.told {
-            None => true,
-            Some((told, at)) => latest != told && now >= at + SIZE_INTERVAL,
-        };
-        due.then(|| {
-            self.told = Some((latest, now));
-            latest
-        })
     }
 }
 

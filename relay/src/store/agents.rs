@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::rows::{known, number, public_key, time};
-use super::{Page, PageRequest, Store, StoreError};
+use super::{List, Page, PageRequest, Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::audit::{Action, NewEvent, Origin, Place};
@@ -109,7 +109,7 @@ impl Store {
             page.limit(),
         )?;
         let items = rows.into_iter().map(Agent::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(items, |agent| agent.id.as_uuid()))
+        Ok(page.page(List::Agents, items, |agent| agent.id.as_uuid()))
     }
 
     /// Notes that an agent is connected, and what it says of itself. Its versions stay as they are where `said` is

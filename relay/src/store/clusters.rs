@@ -7,7 +7,7 @@ use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::error::taken;
 use super::rows::{known, parse, time};
-use super::{Page, PageRequest, Store, StoreError};
+use super::{List, Page, PageRequest, Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::domain::agent::AgentStatus;
 use crate::domain::audit::{Action, NewEvent, Origin, Place};
@@ -90,7 +90,7 @@ impl Store {
             page.limit(),
         )?;
         let items = rows.into_iter().map(ClusterOverview::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(items, |overview| overview.cluster.id.as_uuid()))
+        Ok(page.page(List::Clusters, items, |overview| overview.cluster.id.as_uuid()))
     }
 
     /// Every organisation's clusters of this name that are not revoked, and the one with this id: for the operator, who

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::rows::{known, parse};
-use super::{Page, PageRequest, Store, StoreError};
+use super::{List, Page, PageRequest, Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::domain::audit::{Action, NewEvent, Origin};
 use crate::domain::name::{DisplayName, Email};
@@ -85,7 +85,7 @@ impl Store {
             page.limit(),
         )?;
         let items = rows.into_iter().map(Organisation::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(items, |organisation| organisation.id.as_uuid()))
+        Ok(page.page(List::Organisations, items, |organisation| organisation.id.as_uuid()))
     }
 
     /// The organisation with this id. Cancel safe.

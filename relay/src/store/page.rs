@@ -4,26 +4,65 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+/// Which list a cursor belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    /// The operator's list of organisations.
+    Organisations,
+    /// Clusters.
+    Clusters,
+    /// Agents.
+    Agents,
+    /// Sessions.
+    Sessions,
+}
+
+impl List {
+    const ALL: [Self; 4] = [Self::Organisations, Self::Clusters, Self::Agents, Self::Sessions];
+
+    const fn letter(self) -> char {
+        match self {
+            Self::Organisations => 'o',
+            Self::Clusters => 'c',
+            Self::Agents => 'a',
+            Self::Sessions => 's',
+        }
+    }
+}
+
 /// Where a list goes on. Opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor(pub(super) Uuid);
+pub struct Cursor {
+    list: List,
+    item: Uuid,
+}
+
+impl Cursor {
+    /// Which list gave it out.
+    pub const fn list(self) -> List {
+        self.list
+    }
+}
 
 /// A text is not a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the cursor is not one that this relay gave out")]
+#[error("the cursor is not one that this list gave out")]
 pub struct InvalidCursor;
 
 impl FromStr for Cursor {
     type Err = InvalidCursor;
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        if text.len() == 32 { Uuid::try_parse(text).map(Self).map_err(|_| InvalidCursor) } else { Err(InvalidCursor) }
+        let letter = text.chars().next().ok_or(InvalidCursor)?;
+        let list = List::ALL.into_iter().find(|list| list.letter() == letter).ok_or(InvalidCursor)?;
+        let item = text.strip_prefix(letter).filter(|item| item.len() == 32).ok_or(InvalidCursor)?;
+        Uuid::try_parse(item).map(|item| Self { list, item }).map_err(|_| InvalidCursor)
     }
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.simple().fmt(f)
+        write!(f, "{}{}", self.list.letter(), self.item.simple())
     }
 }
 
@@ -47,7 +86,7 @@ impl PageRequest {
     }
 
     pub(super) fn after(self) -> Option<Uuid> {
-        self.after.map(|cursor| cursor.0)
+        self.after.map(|cursor| cursor.item)
     }
 
     /// One more than the page holds: the extra row tells whether there is another page.
@@ -55,11 +94,11 @@ impl PageRequest {
         i64::from(self.items) + 1
     }
 
-    /// Makes a page of the rows that [`Self::limit`] let through.
-    pub(super) fn page<T>(self, mut items: Vec<T>, id: impl Fn(&T) -> Uuid) -> Page<T> {
+    /// Makes a page of the rows of `list` that [`Self::limit`] let through.
+    pub(super) fn page<T>(self, list: List, mut items: Vec<T>, id: impl Fn(&T) -> Uuid) -> Page<T> {
         let more = items.len() > usize::from(self.items);
         items.truncate(usize::from(self.items));
-        let next = if more { items.last().map(|item| Cursor(id(item))) } else { None };
+        let next = if more { items.last().map(|item| Cursor { list, item: id(item) }) } else { None };
         Page { items, next }
     }
 }
@@ -77,4 +116,20 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins; `None` on the last.
     pub next: Option<Cursor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_remembers_its_list() {
+        for list in List::ALL {
+            let cursor = Cursor { list, item: Uuid::from_u128(7) };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for bad in ["", "s", "x00000000000000000000000000000007", "00000000000000000000000000000007", "ß", "s-7"] {
+            assert_eq!(bad.parse::<Cursor>(), Err(InvalidCursor), "{bad:?}");
+        }
+    }
 }

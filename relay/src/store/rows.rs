@@ -1,6 +1,7 @@
 //! From columns to the domain's types: whatever does not parse is [`StoreError::Corrupt`], never a panic or a guess.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::StoreError;
 use crate::clock::UnixMillis;
@@ -24,4 +25,13 @@ pub(super) fn public_key(bytes: &[u8]) -> Result<PublicKeySha256, StoreError> {
 
 pub(super) fn time(millis: Option<i64>) -> Option<UnixMillis> {
     millis.map(UnixMillis::new)
+}
+
+pub(super) fn duration(column: &'static str, millis: i64) -> Result<Duration, StoreError> {
+    number(column, millis).map(Duration::from_millis)
+}
+
+/// A length of time as its column.
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

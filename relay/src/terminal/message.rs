@@ -3,6 +3,8 @@
 //! `docs/PROTOCOL.md` describes them for other clients; `relay/web/fixtures/terminal-protocol.json` holds samples that both
 //! sides' tests read.
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{SessionId, WriterId};
@@ -12,6 +14,9 @@ use podlatch_protocol::terminal::TerminalSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+
+use crate::clock::UnixMillis;
+use crate::session::LifeView;
 
 const INPUT: u8 = 0x01;
 const RENDERED: u8 = 0x02;
@@ -72,6 +77,7 @@ pub(crate) enum FromClient {
     Input { offset: u64, bytes: Bytes },
     Rendered { offset: u64 },
     Resize(TerminalSize),
+    Window { bytes: u64 },
     Close,
 }
 
@@ -79,6 +85,7 @@ pub(crate) enum FromClient {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum ClientText {
     Resize { columns: u16, rows: u16 },
+    Window { bytes: u64 },
     Close {},
 }
 
@@ -86,6 +93,7 @@ impl FromClient {
     pub(crate) fn decode_text(text: &str) -> Result<Self, BadMessage> {
         match serde_json::from_str(text).map_err(|_| BadMessage)? {
             ClientText::Resize { columns, rows } => Ok(Self::Resize(TerminalSize::clamped(columns, rows))),
+            ClientText::Window { bytes } => Ok(Self::Window { bytes }),
             ClientText::Close {} => Ok(Self::Close),
         }
     }
@@ -121,8 +129,35 @@ pub(crate) enum ToClient {
     Resend { input: u64 },
     /// Whether the cluster's agent answers.
     Agent { state: AgentState },
+    /// How long the session lives, and whether anybody types in it.
+    Life(LifeMessage),
     /// The session is over; the close follows.
     Ended(EndedMessage),
+}
+
+/// How long a session lives, counted from the message: browser and relay share no clock.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub(crate) struct LifeMessage {
+    /// Until it ends, whatever happens.
+    expires_in_ms: u64,
+    /// Whether it is flagged idle.
+    idle: bool,
+    /// For how long nobody has typed, where it is idle.
+    idle_since_ms: Option<u64>,
+    /// Until it is closed because nobody types, where it is idle and would be.
+    idle_closes_in_ms: Option<u64>,
+}
+
+impl LifeMessage {
+    pub(crate) fn at(view: &LifeView, now: UnixMillis) -> Self {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            expires_in_ms: millis(now.until(view.expires_at)),
+            idle: view.idle.is_some(),
+            idle_since_ms: view.idle.map(|idle| millis(idle.since.until(now))),
+            idle_closes_in_ms: view.idle.and_then(|idle| idle.closes_at).map(|at| millis(now.until(at))),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -200,6 +235,7 @@ fn binary(kind: u8, offset: u64, bytes: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::IdleView;
 
     #[test]
     fn an_attach_is_parsed_strictly() {
@@ -248,6 +284,23 @@ mod tests {
         ] {
             assert!(FromClient::decode_text(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_life_is_told_in_times_from_now_on() {
+        let at = |seconds: u64| UnixMillis::new(1_000_000).plus(Duration::from_secs(seconds));
+        let busy = LifeView { expires_at: at(60), idle: None };
+        assert_eq!(
+            ToClient::Life(LifeMessage::at(&busy, at(0))).encode(),
+            r#"{"type":"life","expires_in_ms":60000,"idle":false,"idle_since_ms":null,"idle_closes_in_ms":null}"#
+        );
+        let idle = Some(IdleView { since: at(0), closes_at: Some(at(30)) });
+        assert_eq!(
+            ToClient::Life(LifeMessage::at(&LifeView { idle, ..busy }, at(10))).encode(),
+            r#"{"type":"life","expires_in_ms":50000,"idle":true,"idle_since_ms":10000,"idle_closes_in_ms":20000}"#
+        );
+        let late = LifeMessage::at(&LifeView { idle, ..busy }, at(70));
+        assert_eq!((late.expires_in_ms, late.idle_closes_in_ms), (0, Some(0)));
     }
 
     #[test]

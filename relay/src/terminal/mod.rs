@@ -7,6 +7,7 @@ mod reading;
 mod upgrade;
 mod writing;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -14,7 +15,7 @@ use podlatch_protocol::close::{EndCause, SocketClose};
 use podlatch_protocol::id::{LoginSessionId, SessionId, WriterId};
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -26,9 +27,12 @@ pub(crate) use upgrade::{Upgraded, upgrade};
 
 use crate::auth::token::{TokenHash, TokenKind};
 use crate::clock::Clock;
+use crate::domain::audit::{Action, NewEvent, Origin};
+use crate::domain::organisation::ClientInfo;
+use crate::domain::session::Ticket;
 use crate::entropy::Entropy;
 use crate::session::{Joined, SessionHandle, Sessions, Status, ViewerId};
-use crate::store::{Redemption, Store};
+use crate::store::{Departure, NewViewer, Redemption, Store, StoreError, ViewerBytes};
 use message::Attach;
 
 type Socket = WebSocketStream<Upgraded>;
@@ -38,6 +42,9 @@ const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may take to read its last messages.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Attempts to store that a viewer has left, a second apart.
+const DEPARTURE_ATTEMPTS: u32 = 3;
 
 /// Output further behind than this is not replayed; the viewer gets the screen instead.
 const MAX_REPLAY_BYTES: u64 = 32 * 1024 * 1024;
@@ -53,11 +60,22 @@ pub(crate) struct Terminals {
     pub(crate) draining: CancellationToken,
 }
 
+/// Who opened the socket.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    /// By which login.
+    pub(crate) login: LoginSessionId,
+    /// Where they sit.
+    pub(crate) client: ClientInfo,
+}
+
 impl Terminals {
     /// Serves one viewer until it leaves or the session ends. Cancel safe: the viewer has left.
-    pub(crate) async fn serve(&self, mut socket: Socket, session: SessionId, login: LoginSessionId) {
-        let close = match self.attach(&mut socket, session, login).await {
-            Ok((handle, attach)) => self.view(&mut socket, handle, attach).await,
+    pub(crate) async fn serve(&self, mut socket: Socket, session: SessionId, person: Person) {
+        let close = match self.attach(&mut socket, session, person.login).await {
+            Ok((handle, attach, ticket)) => {
+                self.audited_view(&mut socket, handle, attach, (ticket, person.client)).await
+            }
             Err(close) => close,
         };
         let frame = CloseFrame { code: close.code().into(), reason: close.sentence().into() };
@@ -75,7 +93,7 @@ impl Terminals {
         socket: &mut Socket,
         session: SessionId,
         login: LoginSessionId,
-    ) -> Result<(SessionHandle, Attach), SocketClose> {
+    ) -> Result<(SessionHandle, Attach, Ticket), SocketClose> {
         let first = tokio::select! {
             first = timeout(ATTACH_TIMEOUT, socket.next()) => first,
             () = self.draining.cancelled() => return Err(SocketClose::GoingAway),
@@ -85,20 +103,65 @@ impl Terminals {
         };
         let attach = Attach::decode(&text).map_err(|_| SocketClose::BadAttach)?;
         let hash = TokenHash::parse(TokenKind::Ticket, attach.ticket.expose_secret()).ok_or(SocketClose::BadTicket)?;
-        match self.store.redeem_ticket(&hash, session, self.clock.now()).await {
-            Ok(Redemption::Redeemed(ticket)) if ticket.login_session == login => {}
+        let ticket = match self.store.redeem_ticket(&hash, session, self.clock.now()).await {
+            Ok(Redemption::Redeemed(ticket)) if ticket.login_session == login => ticket,
             Ok(_) => return Err(SocketClose::BadTicket),
             Err(error) => {
                 warn!(%error, "a ticket could not be checked");
                 return Err(SocketClose::Internal);
             }
-        }
+        };
         let handle = self.sessions.get(session).ok_or(SocketClose::Gone)?;
-        Ok((handle, attach))
+        if handle.is_over(self.clock.now()) {
+            return Err(SocketClose::Gone);
+        }
+        Ok((handle, attach, ticket))
     }
 
-    async fn view(&self, socket: &mut Socket, handle: SessionHandle, attach: Attach) -> SocketClose {
+    /// Nothing is shown before the audit log says who looks.
+    async fn audited_view(
+        &self,
+        socket: &mut Socket,
+        handle: SessionHandle,
+        attach: Attach,
+        (ticket, client): (Ticket, ClientInfo),
+    ) -> SocketClose {
         let viewer = ViewerId(u64::from_be_bytes(self.entropy.bytes()));
+        let Ticket { organisation, session, user, .. } = ticket;
+        let new = NewViewer { id: viewer.0, organisation, session, user, client };
+        match self.store.viewer_attached(&new, self.clock.now()).await {
+            Ok(true) => {}
+            Ok(false) => return SocketClose::Gone,
+            Err(error) => {
+                warn!(session.id = %session, %error, "a viewer was not served, because that could not be audited");
+                return SocketClose::Internal;
+            }
+        }
+        let traffic = Traffic::default();
+        let close = self.view(socket, handle, (viewer, attach), (&new, &traffic)).await;
+        let cause = if self.draining.is_cancelled() { "relay_stopping" } else { departure_cause(close) };
+        self.note_departure(viewer, &Departure { cause, bytes: Some(traffic.bytes()), at: self.clock.now() }).await;
+        close
+    }
+
+    /// What cannot be stored now is found when the relay starts again.
+    async fn note_departure(&self, viewer: ViewerId, departure: &Departure) {
+        for _ in 0..DEPARTURE_ATTEMPTS {
+            match self.store.viewer_left(viewer.0, departure).await {
+                Ok(_) => return,
+                Err(error) => warn!(%error, "it could not be stored that a viewer has left"),
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn view(
+        &self,
+        socket: &mut Socket,
+        handle: SessionHandle,
+        (viewer, attach): (ViewerId, Attach),
+        (person, traffic): (&NewViewer, &Traffic),
+    ) -> SocketClose {
         let _leave = LeaveGuard { handle: handle.clone(), viewer };
         let Some(joined) = handle.join(viewer, attach.writer, attach.size).await else {
             return SocketClose::Gone;
@@ -111,11 +174,11 @@ impl Terminals {
             }
         };
         handle.starts(viewer, start.offset).await;
-        let view = View { handle, viewer, writer: attach.writer };
+        let view = View { terminals: self, handle, viewer, writer: attach.writer, person, traffic };
         self.run(socket, view, joined, start).await
     }
 
-    async fn run(&self, socket: &mut Socket, view: View, joined: Joined, start: writing::Start) -> SocketClose {
+    async fn run(&self, socket: &mut Socket, view: View<'_>, joined: Joined, start: writing::Start) -> SocketClose {
         let (rendered, follow) = watch::channel(start.offset);
         let (mut sink, stream) = socket.split();
         let close = tokio::select! {
@@ -129,16 +192,57 @@ impl Terminals {
     }
 }
 
+/// Why a viewer left, as a stable name for the audit log.
+const fn departure_cause(close: SocketClose) -> &'static str {
+    match close {
+        SocketClose::Ended | SocketClose::Gone => "session_ended",
+        SocketClose::GoingAway => "left",
+        SocketClose::TooSlow => "connection_lost",
+        SocketClose::ProtocolError | SocketClose::BadAttach | SocketClose::BadTicket => "protocol_error",
+        SocketClose::Internal => "relay_failed",
+    }
+}
+
+/// What went through a viewer's terminal, in bytes.
+#[derive(Debug, Default)]
+struct Traffic {
+    output: AtomicU64,
+    input: AtomicU64,
+}
+
+impl Traffic {
+    fn note_output(&self, bytes: usize) {
+        self.output.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn note_input(&self, bytes: usize) {
+        self.input.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn bytes(&self) -> ViewerBytes {
+        ViewerBytes { output: self.output.load(Ordering::Relaxed), input: self.input.load(Ordering::Relaxed) }
+    }
+}
+
 /// One attached viewer.
-struct View {
+struct View<'a> {
     handle: SessionHandle,
     viewer: ViewerId,
     writer: WriterId,
+    terminals: &'a Terminals,
+    person: &'a NewViewer,
+    traffic: &'a Traffic,
 }
 
-impl View {
-    async fn end(&self) {
+impl View<'_> {
+    /// Ends the session for good; not before the audit log says who wanted it.
+    async fn end(&self) -> Result<(), StoreError> {
+        let Terminals { store, clock, .. } = self.terminals;
+        let NewViewer { organisation, session, user, client, .. } = self.person;
+        let event = NewEvent::in_session(Action::SessionEndRequested, *organisation, *session, clock.now());
+        store.append_audit(&event.by(Origin::user(*user, client.clone()))).await?;
         self.handle.end(EndCause::ClosedByUser).await;
+        Ok(())
     }
 
     fn status(&self) -> watch::Receiver<Status> {

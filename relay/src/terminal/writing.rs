@@ -12,10 +12,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::warn;
 
-use super::message::{self, AgentState, EndedMessage, ToClient};
+use super::message::{self, AgentState, EndedMessage, LifeMessage, ToClient};
 use super::{MAX_REPLAY_BYTES, Socket, View};
 use crate::recording::ReadError;
-use crate::session::{InputView, SessionHandle, Status, VIEWER_WINDOW_BYTES};
+use crate::session::{InputView, LifeView, SessionHandle, Status, VIEWER_WINDOW_BYTES};
 
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -45,7 +45,7 @@ pub(super) async fn start(handle: &SessionHandle, have: Option<u64>, first: bool
 
 /// Writes until the session ends or the client is gone.
 pub(super) async fn write(
-    view: &View,
+    view: &View<'_>,
     sink: &mut SplitSink<&mut Socket, Message>,
     input: watch::Receiver<InputView>,
     rendered: watch::Receiver<u64>,
@@ -57,6 +57,7 @@ pub(super) async fn write(
         sent: start.offset,
         written: view.handle.recording.written(),
         status: view.status(),
+        life: view.handle.life.clone(),
         input,
         rendered,
         told: InputView::default(),
@@ -89,12 +90,13 @@ impl From<ReadError> for Stop {
 }
 
 struct Writing<'view, 'socket> {
-    view: &'view View,
+    view: &'view View<'view>,
     sink: &'view mut SplitSink<&'socket mut Socket, Message>,
     /// Everything below this was sent.
     sent: u64,
     written: watch::Receiver<u64>,
     status: watch::Receiver<Status>,
+    life: watch::Receiver<LifeView>,
     input: watch::Receiver<InputView>,
     rendered: watch::Receiver<u64>,
     /// What the client knows of its input.
@@ -115,6 +117,7 @@ impl Writing<'_, '_> {
         if self.tell_status().await? {
             return self.finish().await;
         }
+        self.tell_life().await?;
         loop {
             self.tell_input().await?;
             self.send_output().await?;
@@ -127,6 +130,7 @@ impl Writing<'_, '_> {
                         return self.finish().await;
                     }
                 }
+                Ok(()) = self.life.changed() => self.tell_life().await?,
                 _ = ping.tick() => self.send(Message::Ping(Bytes::new())).await?,
                 else => return Ok(SocketClose::Internal),
             }
@@ -145,6 +149,7 @@ impl Writing<'_, '_> {
             let bytes = self.view.handle.recording.read(self.sent, limit).await?;
             self.send(Message::Binary(message::output(self.sent, &bytes))).await?;
             self.sent += bytes.len() as u64;
+            self.view.traffic.note_output(bytes.len());
         }
     }
 
@@ -169,6 +174,11 @@ impl Writing<'_, '_> {
         };
         self.text(&ToClient::Agent { state }).await?;
         Ok(false)
+    }
+
+    async fn tell_life(&mut self) -> Result<(), Stop> {
+        let view = *self.life.borrow_and_update();
+        self.text(&ToClient::Life(LifeMessage::at(&view, self.view.terminals.clock.now()))).await
     }
 
     /// The rest of the output, then the end.

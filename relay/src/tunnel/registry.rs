@@ -15,7 +15,7 @@ use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::id::{AgentId, AgentInstanceId, ClusterId, OrganisationId, SessionId};
 use podlatch_protocol::request::Request;
 use quinn::{RecvStream, SendStream};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -217,7 +217,7 @@ impl Agents {
                 connection_id,
                 hello: welcomed.hello,
                 connection: welcomed.connection,
-                silent: AtomicBool::new(false),
+                silent: watch::Sender::new(false),
                 draining: AtomicBool::new(false),
                 open_streams: AtomicUsize::new(0),
                 tasks: self.shared.tasks.clone(),
@@ -266,12 +266,12 @@ impl Registration {
     }
 
     pub(super) fn silent(&self) {
-        self.handle.inner.silent.store(true, Ordering::Relaxed);
+        self.handle.inner.silent.send_replace(true);
         self.tell(AgentEvent::Silent { agent: self.handle.agent() });
     }
 
     pub(super) fn answering(&self) {
-        self.handle.inner.silent.store(false, Ordering::Relaxed);
+        self.handle.inner.silent.send_replace(false);
         self.tell(AgentEvent::Answering { agent: self.handle.agent() });
     }
 
@@ -312,7 +312,7 @@ struct Inner {
     connection_id: ConnectionId,
     hello: Hello,
     connection: quinn::Connection,
-    silent: AtomicBool,
+    silent: watch::Sender<bool>,
     draining: AtomicBool,
     open_streams: AtomicUsize,
     tasks: TaskTracker,
@@ -358,7 +358,7 @@ impl AgentHandle {
     pub fn state(&self) -> AgentState {
         if self.inner.draining.load(Ordering::Relaxed) {
             AgentState::Draining
-        } else if self.inner.silent.load(Ordering::Relaxed) {
+        } else if *self.inner.silent.borrow() {
             AgentState::Silent
         } else {
             AgentState::Answering
@@ -378,6 +378,13 @@ impl AgentHandle {
     /// Whether the connection is not known to be over.
     pub fn is_connected(&self) -> bool {
         self.inner.connection.close_reason().is_none()
+    }
+
+    /// Returns when nothing was heard of it for a while, at once where that is so already. Cancel safe.
+    pub async fn falls_silent(&self) {
+        let mut silent = self.inner.silent.subscribe();
+        // An error is impossible: the sender lives as long as this handle.
+        let _silent = silent.wait_for(|silent| *silent).await;
     }
 
     /// Returns when the connection is over. Cancel safe.

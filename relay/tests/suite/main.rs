@@ -2,6 +2,7 @@
 
 mod audit_stream;
 mod command_line;
+mod commands;
 mod http;
 mod postgres;
 mod process;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { LARGEST_WINDOW_BYTES, SMALLEST_WINDOW_BYTES } from '../src/lib/drawing-window';
 import {
   ATTACH_DEADLINE_MS,
-  LARGEST_BACKLOG_BYTES,
+  HURRY_BYTES,
   RECONNECT_BASE_MS,
   RECONNECT_CAP_MS,
   SessionClient,
@@ -51,37 +52,41 @@ describe('a session client', () => {
     const world = await World.live();
     for (let index = 0; index < 5; index++) world.socket.binary(OUTPUT, index * 8192, new Uint8Array(8192));
     world.render(2);
-    expect(world.socket.frames(RENDERED).map((frame) => frame.offset)).toEqual([16384]);
+    expect(world.socket.frames(RENDERED).map((frame) => frame.offset)).toEqual([8192, 16384]);
     world.renderAll();
-    expect(world.socket.frames(RENDERED).map((frame) => frame.offset)).toEqual([16384, 32768, 40960]);
+    expect(world.socket.frames(RENDERED).at(-1)?.offset).toBe(40960);
   });
 
-  it('makes the relay’s window small for a terminal that is slow, and leaves it large for a fast one', async () => {
-    const window = 256 * 1024;
-    const frame = 8 * 1024;
-    for (const [rendersPerRound, least, most] of [
-      [1, frame, LARGEST_BACKLOG_BYTES],
-      [1000, window - LARGEST_BACKLOG_BYTES, window],
-    ] as const) {
-      const world = await World.live();
-      let sent = 0;
-      let unrendered = 0;
-      for (let round = 0; round < 400; round++) {
-        const allowed = (world.socket.frames(RENDERED).at(-1)?.offset ?? 0) + window;
-        for (; sent + frame <= allowed; sent += frame) {
-          world.socket.binary(OUTPUT, sent, new Uint8Array(frame));
-          unrendered += 1;
-        }
-        if (round === 399) {
-          expect(unrendered * frame).toBeGreaterThanOrEqual(least);
-          expect(unrendered * frame).toBeLessThanOrEqual(most);
-        }
-        const rendered = Math.min(unrendered, rendersPerRound);
-        world.render(rendered);
-        unrendered -= rendered;
-      }
-      expect(sent).toBeGreaterThan(390 * frame);
-    }
+  it('asks for a window that suits the terminal’s pace, and for the same when it comes back', async () => {
+    const windows = (world: World) => world.socket.texts.filter((message) => message['type'] === 'window');
+    const world = await World.live();
+    world.socket.binary(OUTPUT, 0, new Uint8Array(32 * 1024));
+    world.clock.advance(2000);
+    world.renderAll();
+    expect(windows(world)).toEqual([{ type: 'window', bytes: SMALLEST_WINDOW_BYTES }]);
+    world.socket.drop();
+    await world.return();
+    world.attached({ output: 32 * 1024, input: 0 });
+    expect(windows(world)).toEqual([{ type: 'window', bytes: SMALLEST_WINDOW_BYTES }]);
+    world.socket.binary(OUTPUT, 32 * 1024, new Uint8Array(32 * 1024));
+    world.clock.advance(1);
+    world.renderAll();
+    expect(windows(world).at(-1)).toEqual({ type: 'window', bytes: LARGEST_WINDOW_BYTES });
+  });
+
+  it('fetches at once what an interrupted program had written, once the program has the interrupt', async () => {
+    const world = await World.live();
+    const acknowledged = () => world.socket.frames(RENDERED).at(-1)?.offset ?? 0;
+    const piece = (index: number) => world.socket.binary(OUTPUT, index * 16384, new Uint8Array(16384));
+    piece(0);
+    world.client.send(bytes('\x03'));
+    piece(1);
+    expect(acknowledged()).toBe(0);
+    world.socket.binary(APPLIED, 1, new Uint8Array());
+    expect(acknowledged()).toBe(2 * 16384);
+    for (let index = 2; index < 200; index++) piece(index);
+    expect(acknowledged()).toBeLessThanOrEqual(2 * 16384 + HURRY_BYTES);
+    expect(acknowledged()).toBeGreaterThan(HURRY_BYTES);
   });
 
   it('comes back with what it has and drops output that it has already shown', async () => {

@@ -12,7 +12,7 @@ use kube::{Client, Config};
 use tower::ServiceBuilder;
 
 /// Receive buffer of a connection to the API server, in bytes. Linux doubles it for its own bookkeeping.
-const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+const RECEIVE_BUFFER_BYTES: usize = 32 * 1024;
 
 /// How long the API server may take to accept a connection, unless the configuration says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -56,6 +56,8 @@ pub struct Seen {
     pub attachments: u32,
     /// What the relay last said of the agent.
     pub agent: Option<String>,
+    /// What the relay last said of the session's life.
+    pub life: Option<Value>,
     /// The end, once there was one.
     pub ended: Option<Value>,
     /// Why the last connection was lost, for reports.
@@ -305,6 +307,7 @@ impl Client {
         let mut socket = connect(&self.api, &self.session, self.api.base()).await?;
         let have = self.begun.then_some(self.have);
         socket.send(attach(ticket, self.writer, have)).await?;
+        socket.send(window(self.rendering)).await?;
         let mut step = interval(RENDER_STEP);
         step.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -335,6 +338,7 @@ impl Client {
                     }
                     Some(Command::Rendering(rendering)) => {
                         self.rendering = rendering;
+                        socket.feed(window(rendering)).await?;
                         if rendering == Rendering::AtOnce {
                             self.render(self.have, &mut socket).await?;
                         }
@@ -400,6 +404,7 @@ impl Client {
                 let state = message["state"].as_str().map(str::to_owned);
                 self.seen.send_modify(|seen| seen.agent = state);
             }
+            "life" => self.seen.send_modify(|seen| seen.life = Some(message.clone())),
             "ended" => {
                 self.seen.send_modify(|seen| seen.ended = Some(message.clone()));
                 return Ok(true);
@@ -475,4 +480,13 @@ pub fn frame(kind: u8, offset: u64, bytes: &[u8]) -> Message {
     message.put_u64(offset);
     message.put_slice(bytes);
     Message::Binary(message.freeze())
+}
+
+/// Asks for the window that suits a pace: what is rendered within a tenth of a second, as the console does.
+pub fn window(rendering: Rendering) -> Message {
+    let bytes = match rendering {
+        Rendering::AtOnce | Rendering::Stopped => 256 * 1024,
+        Rendering::BytesPerSecond(rate) => rate / 10,
+    };
+    Message::text(json!({ "type": "window", "bytes": bytes }).to_string())
 }

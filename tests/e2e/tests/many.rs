@@ -1,8 +1,7 @@
 //! One noisy session harms nobody: two hundred sessions, one of them flooding.
 //!
-//! A flood takes the processors of a small machine whole, wherever it passes through, and every echo of the others then
-//! waits for them too. So the figure against the quiet time is printed, and what is asserted is Podlatch's own part in it:
-//! the figure against the same flood past Podlatch.
+//! A flood takes the processors of a small machine whole, wherever it passes through, unless somebody sees to it that it
+//! does not. What the same flood does past Podlatch is printed for comparison.
 
 use std::time::Duration;
 
@@ -30,15 +29,14 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// How much slower the 99th percentile may be beside a flood.
 const FACTOR: f64 = 3.0;
 
-/// A machine with other work makes outliers in every measurement; the best of so many rounds counts.
-const ROUNDS: usize = 3;
+/// A machine with other work makes outliers in every measurement; the best of at most so many rounds counts.
+const ROUNDS: usize = 6;
 
 /// One keystroke that takes longer never arrives.
 const LOST: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_slows_two_hundred_sessions_hardly_more_than_if_it_did_not_pass_through_podlatch() -> anyhow::Result<()>
-{
+async fn a_flood_slows_two_hundred_sessions_by_less_than_three_times() -> anyhow::Result<()> {
     let stack = Stack::start().await?;
     let (tools, bb) = (target("default", "tools", ""), target("default", "bb", ""));
     let started = Instant::now();
@@ -54,24 +52,22 @@ async fn a_flood_slows_two_hundred_sessions_hardly_more_than_if_it_did_not_pass_
     echo_all(&mut others).await?;
 
     // The best of each: other work on the machine only ever makes it worse.
-    let (mut quiet, mut beside, mut past) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    let (mut quiet, mut beside) = (Duration::MAX, Duration::MAX);
     for round in 1..=ROUNDS {
         let alone = Percentiles::of(echo_all(&mut others).await?);
         let (within, rate) = beside_a_flood(&mut noisy, &mut others).await?;
-        let control = beside_a_flood_past_podlatch(&stack, &tools, rate, &mut others).await?;
+        let past = beside_a_flood_past_podlatch(&stack, &tools, rate, &mut others).await?;
         println!(
-            "round {round}: echo alone {alone}; beside a flood of {:.0} MB/s {within}; past Podlatch {control}",
+            "round {round}: echo alone {alone}; beside a flood of {:.0} MB/s {within}; past Podlatch {past}",
             rate / 1e6
         );
-        (quiet, beside, past) = (quiet.min(alone.p99), beside.min(within.p99), past.min(control.p99));
+        (quiet, beside) = (quiet.min(alone.p99), beside.min(within.p99));
+        if beside <= quiet.mul_f64(FACTOR) {
+            println!("p99 beside a flood: {:.1} times the quiet one", beside.as_secs_f64() / quiet.as_secs_f64());
+            return Ok(());
+        }
     }
-    let plain = beside.as_secs_f64() / quiet.as_secs_f64();
-    let verdict = if plain <= FACTOR { "reached" } else { "MISSED" };
-    println!("p99 beside a flood: {plain:.1} times the quiet one; to reach: {FACTOR}: {verdict}");
-    let own = beside.as_secs_f64() / past.as_secs_f64();
-    println!("p99 beside a flood: {own:.1} times that beside the same flood past Podlatch; at most: {FACTOR}");
-    assert!(own <= FACTOR, "Podlatch itself lets a flood slow the others down: {own:.1} times");
-    Ok(())
+    panic!("one session's flood slows the others down: p99 {beside:.1?} beside it, {quiet:.1?} without");
 }
 
 /// How fast the others' echoes are while one session floods, and how fast it floods, in bytes per second.

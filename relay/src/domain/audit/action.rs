@@ -50,8 +50,12 @@ slugs!(
         SessionStarted = "session_started",
         /// A session was asked for and did not come to be.
         SessionRefused = "session_refused",
-        /// A session became idle.
+        /// A session became idle, or somebody typed in it again.
         SessionIdle = "session_idle",
+        /// Processes that a session had left behind were found to be gone.
+        SessionCleanup = "session_cleanup",
+        /// It was changed how long sessions live.
+        LimitsChanged = "limits_changed",
         /// A person asked that a session be ended.
         SessionEndRequested = "session_end_requested",
         /// A session is over.

@@ -12,6 +12,7 @@ use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::{PageQuery, QueryOf};
 use crate::http::problem::{Problem, ProblemDocument};
+use crate::store::List;
 
 /// A page of clusters, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,6 +32,7 @@ pub struct ClusterPage {
     responses(
         (status = 200, body = ClusterPage),
         (status = 401, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub async fn get(
@@ -40,7 +42,7 @@ pub async fn get(
 ) -> Result<Json<ClusterPage>, Problem> {
     let organisation = context.actor.organisation;
     context.require(&app, Action::ViewCluster { organisation }, Place::Organisation).await?;
-    let page = app.store.list_clusters(organisation, query.request()?).await?;
+    let page = app.store.list_clusters(organisation, query.request(List::Clusters)?).await?;
     Ok(Json(ClusterPage {
         items: page.items.into_iter().map(|overview| ClusterBody::new(overview, &app.agents)).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
@@ -79,9 +81,15 @@ mod tests {
     async fn a_malformed_query_is_named() {
         let relay = TestRelay::new().await;
         let ada = relay.sign_in("ada@example.org").await;
-        for query in ["cursor=x", "cursor=", "limit=-1", "limit=x", "limit=70000"] {
+        for (query, status, slug) in [
+            ("cursor=x", 422, "unprocessable"),
+            ("cursor=", 422, "unprocessable"),
+            ("limit=-1", 400, "bad_request"),
+            ("limit=x", 400, "bad_request"),
+            ("limit=70000", 400, "bad_request"),
+        ] {
             let response = relay.get(&format!("/api/v1/clusters?{query}")).cookie(&ada.cookie).send().await;
-            response.assert_problem(400, "bad_request");
+            response.assert_problem(status, slug);
         }
         relay.get("/api/v1/clusters").send().await.assert_problem(401, "unauthenticated");
     }

@@ -87,7 +87,7 @@ pub async fn post(
     };
     let session = open(&app, request).await?;
     let ticket = issue_ticket(&app, &context, session.id()).await?;
-    let opened = OpenedBody { session: SessionBody::from(session), ticket: ticket.expose().to_owned() };
+    let opened = OpenedBody { session: SessionBody::at(session, app.clock.now()), ticket: ticket.expose().to_owned() };
     Ok((StatusCode::CREATED, Json(opened)))
 }
 

@@ -32,5 +32,5 @@ pub async fn get(
     let (session, owner) = find(&app, &context, id).await?;
     // Another member's session looks like none.
     context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
-    Ok(Json(SessionBody::from(session)))
+    Ok(Json(SessionBody::at(session, app.clock.now())))
 }

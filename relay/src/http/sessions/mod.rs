@@ -10,6 +10,7 @@ pub mod tickets;
 use std::time::Duration;
 
 use podlatch_protocol::id::SessionId;
+use podlatch_protocol::session::ExitOutcome;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,7 +32,7 @@ const TICKET_LIFETIME: Duration = Duration::from_secs(30);
 #[schema(as = Session)]
 pub struct SessionBody {
     id: String,
-    cluster: Named,
+    cluster: ClusterOfSession,
     namespace: String,
     pod: String,
     /// The container that was entered; before the process runs, the one that was asked for, if one was.
@@ -40,21 +41,42 @@ pub struct SessionBody {
     /// `opening`, `live` or `ended`.
     #[schema(example = "live")]
     state: &'static str,
+    /// `active`, `expired` or `closed`: only an active session may be entered.
+    #[schema(example = "active")]
+    status: &'static str,
+    /// The address that it was opened from.
+    client_ip: String,
+    /// The browser that it was opened with. Untrusted text: escape it.
+    user_agent: String,
     /// When it was asked for (RFC 3339).
     #[schema(value_type = String, format = DateTime)]
     started_at: UnixMillis,
+    /// When somebody last typed (RFC 3339).
+    #[schema(value_type = String, format = DateTime)]
+    last_activity_at: UnixMillis,
+    /// Whether nobody has typed for so long that it is flagged idle.
+    idle: bool,
+    /// When it ends, whatever happens (RFC 3339).
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: UnixMillis,
     /// When it ended (RFC 3339).
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<UnixMillis>,
     /// How it ended, once it has.
     end: Option<EndedMessage>,
+    /// The process' exit status, where Kubernetes told it.
+    exit_status: Option<i32>,
 }
 
-/// Something with an id and a name.
+/// The cluster of a session.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Named {
+pub struct ClusterOfSession {
     id: String,
     name: String,
+    /// How it is reached.
+    #[serde(rename = "type")]
+    #[schema(example = "private")]
+    cluster_type: &'static str,
 }
 
 /// A person.
@@ -64,9 +86,11 @@ pub struct Person {
     email: String,
 }
 
-impl From<Session> for SessionBody {
-    fn from(session: Session) -> Self {
-        let Session { request, cluster_name, user_email, state } = session;
+impl SessionBody {
+    /// A session as it stands at `now`.
+    fn at(session: Session, now: UnixMillis) -> Self {
+        let status = session.status(now).slug();
+        let Session { request, cluster_name, cluster_type, user_email, state, activity } = session;
         let slug = state.slug();
         let (opened, end) = match state {
             SessionState::Opening => (None, None),
@@ -76,14 +100,28 @@ impl From<Session> for SessionBody {
         let container = opened.map(|opened| opened.container).or(request.target.container);
         Self {
             id: request.id.to_string(),
-            cluster: Named { id: request.cluster.to_string(), name: cluster_name.to_string() },
+            cluster: ClusterOfSession {
+                id: request.cluster.to_string(),
+                name: cluster_name.to_string(),
+                cluster_type: cluster_type.slug(),
+            },
             namespace: request.target.namespace.to_string(),
             pod: request.target.pod.to_string(),
             container: container.map(String::from),
             user: Person { id: request.user.to_string(), email: user_email.to_string() },
             state: slug,
+            status,
+            client_ip: request.client.ip,
+            user_agent: request.client.user_agent,
             started_at: request.started_at,
+            last_activity_at: activity.last_at,
+            idle: activity.idle_since.is_some() && end.is_none(),
+            expires_at: request.expires_at,
             ended_at: end.as_ref().map(|end| end.at),
+            exit_status: end.as_ref().and_then(|end| match end.ended.outcome {
+                ExitOutcome::Exited(status) => Some(status),
+                ExitOutcome::Failed(_) | ExitOutcome::Unknown => None,
+            }),
             end: end.map(|end| EndedMessage::from(&end.ended)),
         }
     }

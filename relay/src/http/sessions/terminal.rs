@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
-use crate::terminal::{Terminals, upgrade};
+use crate::terminal::{Person, Terminals, upgrade};
 
 /// Attaches to a session's terminal. The login opens the socket; the right to the session is the single-use ticket in the
 /// first frame.
@@ -40,7 +40,7 @@ pub async fn get(
     };
     app.lifecycle.spawn(async move {
         if let Some(socket) = socket.await {
-            terminals.serve(socket, id, context.actor.login_session).await;
+            terminals.serve(socket, id, Person { login: context.actor.login_session, client: context.client }).await;
         }
     });
     Ok(response)

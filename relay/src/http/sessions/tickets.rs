@@ -13,7 +13,6 @@ use super::{TICKET_LIFETIME, find, issue_ticket};
 use crate::app::App;
 use crate::domain::access::Action;
 use crate::domain::audit::Place;
-use crate::domain::session::SessionState;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
@@ -46,8 +45,8 @@ pub async fn post(
     let (session, owner) = find(&app, &context, id).await?;
     context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
     context.require(&app, Action::AttachSession(owner), Place::Session(id)).await?;
-    if let SessionState::Ended { end, .. } = &session.state {
-        let detail = format!("{} {}", SocketClose::Gone.sentence(), end.ended.cause.sentence());
+    if let Some(cause) = session.over_because(app.clock.now()) {
+        let detail = format!("{} {}", SocketClose::Gone.sentence(), cause.sentence());
         return Err(Problem::new(ProblemKind::SessionEnded, detail));
     }
     let ticket = issue_ticket(&app, &context, id).await?;

@@ -4,6 +4,7 @@ use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{OrganisationId, SessionId};
 use podlatch_protocol::request::Program;
 use podlatch_protocol::session::{Cleanup, Opened};
+use podlatch_protocol::terminal::TerminalSize;
 
 use super::row::EndColumns;
 use crate::clock::UnixMillis;
@@ -12,7 +13,10 @@ use crate::domain::session::{NewSession, SessionEnd};
 
 /// A session was asked for.
 pub(super) fn asked(new: &NewSession) -> NewEvent {
-    let event = NewEvent::in_session(Action::SessionOpen, new.organisation, new.id, new.started_at);
+    let event = NewEvent::in_session(Action::SessionOpen, new.organisation, new.id, new.started_at)
+        .detail("columns", new.size.columns())
+        .detail("rows", new.size.rows())
+        .detail("expires_at", new.expires_at.to_string());
     match &new.program {
         Program::Shell => event.detail("program", "shell"),
         // The words behind it may hold a secret.
@@ -65,4 +69,35 @@ pub(super) fn ended(
         .detail("reason", columns.failure)
         .detail("cleanup", columns.cleanup)
         .detail("output_bytes", columns.output_length)
+}
+
+/// Its terminal got another size.
+pub(super) fn resized(
+    (organisation, id): (OrganisationId, SessionId),
+    size: TerminalSize,
+    now: UnixMillis,
+) -> NewEvent {
+    NewEvent::in_session(Action::Resize, organisation, id, now)
+        .detail("columns", size.columns())
+        .detail("rows", size.rows())
+}
+
+/// It became idle, or somebody typed again.
+pub(super) fn idle(
+    (organisation, id): (OrganisationId, SessionId),
+    idle_since: Option<UnixMillis>,
+    now: UnixMillis,
+) -> NewEvent {
+    let event = NewEvent::in_session(Action::SessionIdle, organisation, id, now).detail("idle", idle_since.is_some());
+    match idle_since {
+        Some(_) => event.by(Origin::system()),
+        None => event,
+    }
+}
+
+/// What it had left behind is gone after all.
+pub(super) fn cleaned_up((organisation, id): (OrganisationId, SessionId), now: UnixMillis) -> NewEvent {
+    NewEvent::in_session(Action::SessionCleanup, organisation, id, now)
+        .by(Origin::system())
+        .detail("cleanup", "confirmed")
 }

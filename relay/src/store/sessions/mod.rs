@@ -1,9 +1,13 @@
 //! Sessions. They only move forward: opening, live, ended; the first end is the one that stays.
 
 mod events;
+mod life;
 mod marks;
 mod row;
+mod viewers;
 
+pub use self::life::ActivityNote;
+pub use self::viewers::{Departure, NewViewer, ViewerBytes};
 use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId, SessionId, UserId};
 use podlatch_protocol::session::Opened;
 use podlatch_protocol::target::ContainerName;
@@ -11,9 +15,10 @@ use podlatch_protocol::target::ContainerName;
 use self::row::{EndColumns, SessionRow, session_sql};
 use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
-use super::{Page, PageRequest, Store, StoreError};
+use super::rows::millis;
+use super::{List, Page, PageRequest, Store, StoreError};
 use crate::clock::UnixMillis;
-use crate::domain::session::{NewSession, Session, SessionEnd};
+use crate::domain::session::{NewSession, Session, SessionEnd, SessionStatus};
 
 /// Which sessions to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +31,34 @@ pub struct SessionFilter {
     pub cluster: Option<ClusterId>,
     /// Only in this state.
     pub state: StateFilter,
+    /// Only with this status at `now`.
+    pub status: Option<SessionStatus>,
+    /// Only those that began at this moment or later.
+    pub from: Option<UnixMillis>,
+    /// Only those that began before this moment.
+    pub to: Option<UnixMillis>,
+    /// When this is asked: time alone makes a session expire.
+    pub now: UnixMillis,
+}
+
+impl SessionFilter {
+    /// Every session of an organisation, asked for at `now`.
+    pub const fn all(organisation: OrganisationId, now: UnixMillis) -> Self {
+        Self {
+            organisation,
+            user: None,
+            cluster: None,
+            state: StateFilter::Any,
+            status: None,
+            from: None,
+            to: None,
+            now,
+        }
+    }
+
+    fn wants(&self, status: SessionStatus) -> bool {
+        self.status.is_none_or(|wanted| wanted == status)
+    }
 }
 
 /// Which states to list.
@@ -59,8 +92,11 @@ impl Store {
         let stored = execute!(
             tx.on(),
             "INSERT INTO sessions (id, organisation_id, cluster_id, agent_id, user_id, login_session_id, namespace, pod,
-                 asked_container, program, state, client_ip, user_agent, started_at)
-             SELECT $1, organisation_id, id, $4, $5, $6, $7, $8, $9, $10, 'opening', $11, $12, $13 FROM clusters
+                 asked_container, program, state, client_ip, user_agent, started_at, last_activity_at, expires_at,
+                 idle_after, idle_close, terminal_columns, terminal_rows)
+             SELECT $1, organisation_id, id, $4, $5, $6, $7, $8, $9, $10, 'opening', $11, $12, $13, $13, $14, $15, $16,
+                 $17, $18
+             FROM clusters
              WHERE organisation_id = $2 AND id = $3 AND revoked_at IS NULL",
             new.id.as_uuid(),
             new.organisation.as_uuid(),
@@ -75,6 +111,11 @@ impl Store {
             new.client.ip.as_str(),
             new.client.user_agent.as_str(),
             new.started_at.get(),
+            new.expires_at.get(),
+            millis(new.idle.after),
+            new.idle.close.map(millis),
+            i64::from(new.size.columns()),
+            i64::from(new.size.rows()),
         )?;
         if stored != 1 {
             return Err(StoreError::Missing("the cluster"));
@@ -170,7 +211,12 @@ impl Store {
             session_sql!(
                 "WHERE s.organisation_id = $1 AND ($2 IS NULL OR s.user_id = $2) AND ($3 IS NULL OR s.cluster_id = $3)
                      AND (($4 AND s.state <> 'ended') OR ($5 AND s.state = 'ended')) AND ($6 IS NULL OR s.id < $6)
-                 ORDER BY s.id DESC LIMIT $7"
+                     AND (($7 AND s.state <> 'ended' AND s.expires_at > $10)
+                         OR ($8 AND (s.state = 'ended' AND s.end_cause = 'expired'
+                             OR s.state <> 'ended' AND s.expires_at <= $10))
+                         OR ($9 AND s.state = 'ended' AND s.end_cause <> 'expired'))
+                     AND ($11 IS NULL OR s.started_at >= $11) AND ($12 IS NULL OR s.started_at < $12)
+                 ORDER BY s.id DESC LIMIT $13"
             ),
             filter.organisation.as_uuid(),
             filter.user.map(|user| user.as_uuid()),
@@ -178,10 +224,16 @@ impl Store {
             unfinished,
             ended,
             page.after(),
+            filter.wants(SessionStatus::Active),
+            filter.wants(SessionStatus::Expired),
+            filter.wants(SessionStatus::Closed),
+            filter.now.get(),
+            filter.from.map(UnixMillis::get),
+            filter.to.map(UnixMillis::get),
             page.limit(),
         )?;
         let items = rows.into_iter().map(Session::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(items, |session| session.id().as_uuid()))
+        Ok(page.page(List::Sessions, items, |session| session.id().as_uuid()))
     }
 
     /// The sessions of an agent that are not over: what is to be taken up again when it connects. Cancel safe.

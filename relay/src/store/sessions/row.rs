@@ -4,22 +4,26 @@ use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, SessionId, UserId};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
 use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
+use crate::domain::cluster::ClusterType;
 use crate::domain::organisation::ClientInfo;
-use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
+use crate::domain::session::{Activity, NewSession, Session, SessionEnd, SessionState};
+use crate::domain::session_limits::IdleLimits;
 use crate::store::StoreError;
-use crate::store::rows::{known, number, parse};
+use crate::store::rows::{duration, known, number, parse, time};
 
 /// The columns of a [`SessionRow`], then whatever else the statement needs.
 macro_rules! session_sql {
     ($rest:literal) => {
         concat!(
-            "SELECT s.id, s.organisation_id, s.cluster_id, c.name AS cluster_name, s.agent_id, s.user_id, \
+            "SELECT s.id, s.organisation_id, s.cluster_id, c.name AS cluster_name, c.cluster_type, s.agent_id, s.user_id, \
              u.email AS user_email, s.login_session_id, s.namespace, s.pod, s.asked_container, s.program, s.state, \
              s.client_ip, s.user_agent, s.started_at, s.container, s.pod_uid, s.process, s.ended_at, s.end_cause, \
-             s.outcome, s.exit_code, s.failure, s.cleanup, s.output_length \
+             s.outcome, s.exit_code, s.failure, s.cleanup, s.output_length, s.expires_at, s.idle_after, s.idle_close, \
+             s.last_activity_at, s.idle_since, s.terminal_columns, s.terminal_rows \
              FROM sessions s JOIN clusters c ON c.id = s.cluster_id JOIN users u ON u.id = s.user_id ",
             $rest
         )
@@ -36,6 +40,7 @@ pub(super) struct SessionRow {
     organisation_id: Uuid,
     cluster_id: Uuid,
     cluster_name: String,
+    cluster_type: String,
     agent_id: Option<Uuid>,
     user_id: Uuid,
     user_email: String,
@@ -58,6 +63,13 @@ pub(super) struct SessionRow {
     failure: Option<String>,
     cleanup: Option<String>,
     output_length: Option<i64>,
+    expires_at: i64,
+    idle_after: i64,
+    idle_close: Option<i64>,
+    last_activity_at: i64,
+    idle_since: Option<i64>,
+    terminal_columns: Option<i64>,
+    terminal_rows: Option<i64>,
 }
 
 impl TryFrom<SessionRow> for Session {
@@ -69,8 +81,10 @@ impl TryFrom<SessionRow> for Session {
             row.asked_container.as_deref().map(|name| parse("sessions.asked_container", name)).transpose()?;
         Ok(Self {
             cluster_name: parse("clusters.name", &row.cluster_name)?,
+            cluster_type: known("clusters.cluster_type", ClusterType::from_slug(&row.cluster_type))?,
             user_email: parse("users.email", &row.user_email)?,
             state,
+            activity: Activity { last_at: UnixMillis::new(row.last_activity_at), idle_since: time(row.idle_since) },
             request: NewSession {
                 id: SessionId::from_uuid(row.id),
                 organisation: OrganisationId::from_uuid(row.organisation_id),
@@ -85,7 +99,13 @@ impl TryFrom<SessionRow> for Session {
                 },
                 program: serde_json::from_str(&row.program).map_err(|_| StoreError::Corrupt("sessions.program"))?,
                 client: ClientInfo { ip: row.client_ip, user_agent: row.user_agent },
+                size: size(row.terminal_columns, row.terminal_rows)?,
                 started_at: UnixMillis::new(row.started_at),
+                expires_at: UnixMillis::new(row.expires_at),
+                idle: IdleLimits {
+                    after: duration("sessions.idle_after", row.idle_after)?,
+                    close: row.idle_close.map(|millis| duration("sessions.idle_close", millis)).transpose()?,
+                },
             },
         })
     }
@@ -133,6 +153,11 @@ impl SessionRow {
             },
         })
     }
+}
+
+fn size(columns: Option<i64>, rows: Option<i64>) -> Result<TerminalSize, StoreError> {
+    let (Some(columns), Some(rows)) = (columns, rows) else { return Ok(TerminalSize::DEFAULT) };
+    Ok(TerminalSize::clamped(number("sessions.terminal_columns", columns)?, number("sessions.terminal_rows", rows)?))
 }
 
 fn cause(text: &str) -> Result<EndCause, StoreError> {

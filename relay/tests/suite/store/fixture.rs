@@ -5,6 +5,7 @@ use std::time::Duration;
 use podlatch_protocol::id::{AgentId, ClusterId, JoinTokenId, LoginSessionId, OrganisationId, SessionId, UserId};
 use podlatch_protocol::request::Program;
 use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
 use podlatch_relay::auth::token::{Token, TokenHash, TokenKind};
 use podlatch_relay::clock::UnixMillis;
 use podlatch_relay::domain::access::Actor;
@@ -13,6 +14,7 @@ use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::cluster::{Cluster, ClusterType};
 use podlatch_relay::domain::organisation::{ClientInfo, LoginSession, Membership};
 use podlatch_relay::domain::session::NewSession;
+use podlatch_relay::domain::session_limits::SessionLimits;
 use podlatch_relay::entropy::Entropy;
 use podlatch_relay::store::{
     DatabaseUrl, NewCluster, NewJoinToken, NewLoginSession, NewOrganisation, NewSignInLink, Store,
@@ -178,8 +180,11 @@ impl Fixture {
                 container: None,
             },
             program: Program::Shell,
+            size: TerminalSize::clamped(80, 24),
             client: ClientInfo { ip: "2001:db8::1".to_owned(), user_agent: "test".to_owned() },
             started_at: START,
+            expires_at: EXPIRY,
+            idle: SessionLimits::default().idle,
         }
     }
 

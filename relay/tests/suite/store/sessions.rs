@@ -1,11 +1,19 @@
+use std::time::Duration;
+
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::request::Program;
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
-use podlatch_relay::domain::audit::Origin;
-use podlatch_relay::domain::session::{Session, SessionEnd, SessionState};
-use podlatch_relay::store::{PageRequest, SessionFilter, StateFilter, StoreError};
+use podlatch_protocol::terminal::TerminalSize;
+use podlatch_relay::domain::access::{Actor, AuditScope};
+use podlatch_relay::domain::audit::{Action, Event, Origin};
+use podlatch_relay::domain::organisation::ClientInfo;
+use podlatch_relay::domain::session::{Activity, Session, SessionEnd, SessionState, SessionStatus};
+use podlatch_relay::domain::session_limits::LimitSettings;
+use podlatch_relay::store::{
+    ActivityNote, AuditFilter, Departure, NewViewer, PageRequest, SessionFilter, StateFilter, StoreError, ViewerBytes,
+};
 
-use super::fixture::{EXPIRY, Fixture, SOON};
+use super::fixture::{EXPIRY, Fixture, SOON, START};
 use super::on_both_engines;
 
 on_both_engines!(
@@ -16,6 +24,13 @@ on_both_engines!(
     a_command_comes_back_word_by_word,
     a_session_is_found_in_its_own_organisation_only,
     what_is_not_over_is_found_again_after_a_restart,
+    a_session_expires_by_time_alone_and_is_listed_so,
+    sessions_are_listed_by_when_they_began,
+    activity_never_moves_back_and_the_idle_flag_comes_and_goes,
+    what_was_not_confirmed_to_be_gone_is_found_until_it_is,
+    organisation_and_cluster_say_how_long_sessions_live,
+    a_viewer_is_audited_when_it_comes_and_once_when_it_goes,
+    a_size_is_audited_once_however_often_it_is_told,
     sessions_are_listed_newest_first_by_whose_where_and_state,
     no_session_begins_in_a_revoked_cluster,
 );
@@ -141,8 +156,7 @@ async fn sessions_are_listed_newest_first_by_whose_where_and_state(at: Fixture) 
     }
     let over = sorted(ids.iter().copied())[0];
     at.store.session_ended(actor.organisation, over, &end(EndCause::Exited)).await.expect("answers");
-    let everything =
-        SessionFilter { organisation: actor.organisation, user: None, cluster: None, state: StateFilter::Any };
+    let everything = SessionFilter::all(actor.organisation, SOON);
     let list = async |filter: SessionFilter, page| at.store.list_sessions(&filter, page).await.expect("lists");
 
     let first = list(everything, PageRequest::new(None, 3)).await;
@@ -163,6 +177,160 @@ async fn sessions_are_listed_newest_first_by_whose_where_and_state(at: Fixture) 
     assert_eq!(count(SessionFilter { cluster: Some(agent.cluster), ..everything }).await, 5);
     assert_eq!(count(SessionFilter { cluster: Some(nowhere), ..everything }).await, 0);
     assert_eq!(count(SessionFilter { organisation: elsewhere, ..everything }).await, 0);
+}
+
+async fn a_session_expires_by_time_alone_and_is_listed_so(at: Fixture) {
+    let (actor, agent) = actor_and_agent(&at).await;
+    let running = at.session(&actor, &agent).await.id;
+    let expired = at.session(&actor, &agent).await.id;
+    let closed = at.session(&actor, &agent).await.id;
+    at.store.session_ended(actor.organisation, expired, &end(EndCause::Expired)).await.expect("answers");
+    at.store.session_ended(actor.organisation, closed, &end(EndCause::Idle)).await.expect("answers");
+    let (active, gone, over) = (SessionStatus::Active, SessionStatus::Expired, SessionStatus::Closed);
+    for (now, status, expected) in [
+        (SOON, active, vec![running]),
+        (SOON, gone, vec![expired]),
+        (SOON, over, vec![closed]),
+        (EXPIRY, active, vec![]),
+        (EXPIRY, gone, vec![running, expired]),
+        (EXPIRY, over, vec![closed]),
+    ] {
+        let filter = SessionFilter { status: Some(status), ..SessionFilter::all(actor.organisation, now) };
+        let listed = at.store.list_sessions(&filter, PageRequest::default()).await.expect("lists").items;
+        assert!(listed.iter().all(|session| session.status(now) == status), "{status:?}");
+        assert_eq!(sorted(listed.iter().map(Session::id)), sorted(expected), "{status:?} at {now}");
+    }
+}
+
+async fn sessions_are_listed_by_when_they_began(at: Fixture) {
+    let (actor, agent) = actor_and_agent(&at).await;
+    let mut late = at.new_session(&actor, &agent);
+    late.started_at = SOON;
+    at.store.insert_session(&late).await.expect("inserts");
+    let early = at.session(&actor, &agent).await.id;
+    let listed = async |from, to| {
+        let filter = SessionFilter { from, to, ..SessionFilter::all(actor.organisation, SOON) };
+        let page = at.store.list_sessions(&filter, PageRequest::default()).await.expect("lists");
+        sorted(page.items.iter().map(Session::id))
+    };
+    assert_eq!(listed(None, None).await, sorted([early, late.id]));
+    assert_eq!(listed(Some(SOON), None).await, [late.id]);
+    assert_eq!(listed(None, Some(SOON)).await, [early]);
+    assert_eq!(listed(Some(START), Some(START)).await, []);
+}
+
+async fn activity_never_moves_back_and_the_idle_flag_comes_and_goes(at: Fixture) {
+    let (actor, agent) = actor_and_agent(&at).await;
+    let (one, other) = (at.session(&actor, &agent).await.id, at.session(&actor, &agent).await.id);
+    let organisation = actor.organisation;
+    let get = async |id| at.store.get_session(organisation, id).await.expect("answers").expect("is there").activity;
+    assert_eq!(get(one).await, Activity::begin(START));
+    let note = |session, last_at| ActivityNote { organisation, session, last_at };
+    at.store.note_activity(&[note(one, EXPIRY), note(other, SOON)]).await.expect("stores");
+    at.store.note_activity(&[note(one, SOON)]).await.expect("stores");
+    assert_eq!((get(one).await.last_at, get(other).await.last_at), (EXPIRY, SOON));
+
+    assert!(at.store.session_idle(organisation, one, Some(EXPIRY), SOON).await.expect("answers"));
+    assert_eq!(get(one).await, Activity { last_at: EXPIRY, idle_since: Some(EXPIRY) });
+    assert!(at.store.session_idle(organisation, one, None, SOON).await.expect("answers"));
+    assert_eq!(get(one).await.idle_since, None);
+    let elsewhere = at.owner("bob@example.org").await.organisation.id;
+    assert!(!at.store.session_idle(elsewhere, one, Some(SOON), SOON).await.expect("answers"));
+    at.store.session_ended(organisation, one, &end(EndCause::Exited)).await.expect("answers");
+    assert!(!at.store.session_idle(organisation, one, Some(SOON), SOON).await.expect("answers"), "it is over");
+}
+
+async fn what_was_not_confirmed_to_be_gone_is_found_until_it_is(at: Fixture) {
+    let (actor, agent) = actor_and_agent(&at).await;
+    let (doubtful, sure) = (at.session(&actor, &agent).await.id, at.session(&actor, &agent).await.id);
+    let mut lost = end(EndCause::AgentLost);
+    lost.ended.cleanup = Cleanup::Unconfirmed;
+    at.store.session_ended(actor.organisation, doubtful, &lost).await.expect("answers");
+    at.store.session_ended(actor.organisation, sure, &end(EndCause::Exited)).await.expect("answers");
+    let found = async |since| {
+        let found = at.store.unconfirmed_sessions(actor.organisation, agent.cluster, since).await.expect("lists");
+        found.iter().map(Session::id).collect::<Vec<_>>()
+    };
+    assert_eq!((found(START).await, found(EXPIRY.plus(Duration::from_millis(1))).await), (vec![doubtful], vec![]));
+    assert!(at.store.cleanup_confirmed(actor.organisation, doubtful, SOON).await.expect("answers"));
+    assert!(!at.store.cleanup_confirmed(actor.organisation, doubtful, SOON).await.expect("answers"), "once");
+    assert!(found(START).await.is_empty());
+}
+
+async fn organisation_and_cluster_say_how_long_sessions_live(at: Fixture) {
+    let actor = at.actor().await;
+    let cluster = at.cluster(actor.organisation).await.id;
+    let by = || (Origin::operator(), SOON);
+    let said = async || at.store.limit_settings(actor.organisation, cluster).await.expect("answers");
+    assert_eq!(said().await, [LimitSettings::default(); 2]);
+    let own = LimitSettings { session_max: Some(Duration::from_hours(2)), ..LimitSettings::default() };
+    let short =
+        LimitSettings { idle_after: Some(Duration::from_secs(9)), idle_close: Some(Duration::from_mins(1)), ..own };
+    at.store.set_organisation_limits(actor.organisation, &own, by()).await.expect("stores");
+    at.store.set_cluster_limits(actor.organisation, cluster, &short, by()).await.expect("stores");
+    let said = said().await;
+    assert!(said.len() == 2 && said.contains(&own) && said.contains(&short), "{said:?}");
+
+    let elsewhere = at.owner("bob@example.org").await.organisation.id;
+    assert!(matches!(at.store.set_cluster_limits(elsewhere, cluster, &own, by()).await, Err(StoreError::Missing(_))));
+    let foreign = at.store.limit_settings(elsewhere, cluster).await.expect("answers");
+    assert_eq!(foreign, [LimitSettings::default()], "another organisation's cluster says nothing");
+}
+
+async fn a_viewer_is_audited_when_it_comes_and_once_when_it_goes(at: Fixture) {
+    let (actor, agent) = actor_and_agent(&at).await;
+    let session = at.session(&actor, &agent).await.id;
+    let client = ClientInfo { ip: "192.0.2.7".to_owned(), user_agent: "another browser".to_owned() };
+    let Actor { organisation, user, .. } = actor;
+    let viewer = NewViewer { id: u64::MAX, organisation, session, user, client };
+    assert!(at.store.viewer_attached(&viewer, SOON).await.expect("answers"));
+    assert_eq!(at.store.attached_viewers().await.expect("lists"), [u64::MAX]);
+    let bytes = Some(ViewerBytes { output: 9, input: 4 });
+    let departure = Departure { cause: "left", bytes, at: EXPIRY };
+    assert!(at.store.viewer_left(u64::MAX, &departure).await.expect("answers"));
+    assert!(!at.store.viewer_left(u64::MAX, &departure).await.expect("answers"), "once");
+    assert!(at.store.attached_viewers().await.expect("lists").is_empty());
+
+    let told = told(&at, organisation).await;
+    let actions: Vec<_> = told.iter().map(|event| (event.action, event.sequence)).collect();
+    let expected = [(Action::SessionOpen, Some(1)), (Action::Connect, Some(2)), (Action::Disconnect, Some(3))];
+    assert_eq!(actions, expected);
+    for event in &told[1..] {
+        assert_eq!(event.client_ip.as_deref(), Some("192.0.2.7"), "where the viewer sits, not where the session began");
+        assert_eq!(event.details.get("viewer"), Some(&"ffffffffffffffff".into()));
+    }
+    assert_eq!(told[2].details.get("output_bytes"), Some(&9.into()));
+    assert_eq!(told[2].details.get("cause"), Some(&"left".into()));
+
+    at.store.session_ended(organisation, session, &end(EndCause::Expired)).await.expect("answers");
+    assert!(!at.store.viewer_attached(&viewer, SOON).await.expect("answers"), "it is over");
+}
+
+async fn a_size_is_audited_once_however_often_it_is_told(at: Fixture) {
+    let (actor, agent) = actor_and_agent(&at).await;
+    let session = at.session(&actor, &agent).await.id;
+    let organisation = actor.organisation;
+    let resize = async |columns| {
+        let size = TerminalSize::clamped(columns, 24);
+        at.store.session_resized(organisation, session, size, SOON).await.expect("answers")
+    };
+    assert!(!resize(80).await, "it began with this size");
+    assert!(resize(100).await);
+    assert!(!resize(100).await);
+    assert!(resize(80).await);
+    let sizes: Vec<_> =
+        told(&at, organisation).await.iter().map(|event| event.details.get("columns").cloned()).collect();
+    assert_eq!(sizes, [80, 100, 80].map(|columns| Some(columns.into())));
+    let stored = at.store.get_session(organisation, session).await.expect("answers").expect("is there");
+    assert_eq!(stored.request.size, TerminalSize::clamped(80, 24));
+}
+
+async fn told(at: &Fixture, organisation: podlatch_protocol::id::OrganisationId) -> Vec<Event> {
+    let filter = AuditFilter::everything(organisation, AuditScope::All);
+    let mut events = at.store.list_audit(&filter, None, 100).await.expect("lists").items;
+    events.retain(|event| event.session.is_some());
+    events.reverse();
+    events
 }
 
 async fn no_session_begins_in_a_revoked_cluster(at: Fixture) {

@@ -24,6 +24,11 @@ export class InputQueue {
     return this.#applied;
   }
 
+  /** Offset behind the last byte. */
+  get end(): number {
+    return this.#end;
+  }
+
   /** Bytes that are not known to be applied. */
   get pendingBytes(): number {
     return this.#end - this.#applied;

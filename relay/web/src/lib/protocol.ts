@@ -44,6 +44,8 @@ export type ClientMessage =
       readonly have: number | null;
     } & TerminalSize)
   | ({ readonly type: 'resize' } & TerminalSize)
+  /** At most so much output is to be under way beyond what was rendered. */
+  | { readonly type: 'window'; readonly bytes: number }
   /** End the session for good. Closing the socket only detaches. */
   | { readonly type: 'close' }
   | { readonly type: 'input'; readonly offset: number; readonly bytes: Uint8Array }
@@ -89,6 +91,7 @@ export function encodeClientMessage(message: ClientMessage): string | Uint8Array
       return binary(FRAME_KIND.rendered, message.offset, new Uint8Array());
     case 'attach':
     case 'resize':
+    case 'window':
     case 'close':
       return JSON.stringify(message);
   }

@@ -3,6 +3,7 @@
  * losing or doubling a byte in either direction. No DOM and no terminal here: time, randomness, sockets and tickets are
  * given, output goes to an {@link OutputSink}.
  */
+import { DrawingWindow, FIRST_WINDOW_BYTES } from './drawing-window';
 import { InputQueue } from './input-queue';
 import {
   closeKind,
@@ -31,16 +32,22 @@ export const RECONNECT_BASE_MS = 500;
 /** … but never from more than this: somebody is looking at the screen. */
 export const RECONNECT_CAP_MS = 10_000;
 
-/** Rendered bytes after which the relay is told, also while more is waiting. A fraction of its window. */
-export const RENDERED_STEP_BYTES = 16 * 1024;
+/** Rendered bytes after which the relay is told, also while more is waiting. A fraction of the smallest window. */
+export const RENDERED_STEP_BYTES = 8 * 1024;
 
 /**
- * How much may wait to be rendered: a fifth of a second's work for a slow terminal, and none to speak of for a fast one.
- * More than the 64 KiB that are the relay's smallest grant to an agent, so that what is granted always moves something.
+ * How much more may wait to be rendered after a person interrupted the program: an emulator reads much in one go far faster
+ * than little by little, with a drawing after each. A program that does not heed the interrupt gets no more than this.
  */
-export const LARGEST_BACKLOG_BYTES = 96 * 1024;
+export const HURRY_BYTES = 1024 * 1024;
 
-/** Where output goes. Calls come in order; `rendered` is called once the bytes are on the screen, in order too. */
+/** Ctrl-C, Ctrl-\ and Ctrl-Z: what stops a program. */
+const INTERRUPTS: readonly number[] = [0x03, 0x1c, 0x1a];
+
+/**
+ * Where output goes. Calls come in order; `rendered` is called once the bytes are on the screen, in order too, and may be
+ * left out where that of later bytes is called at the same moment.
+ */
 export interface OutputSink {
   write(bytes: Uint8Array, rendered: () => void): void;
   /** Replaces what is on the screen; nothing that these bytes ask of a terminal is answered. */
@@ -110,6 +117,7 @@ type Phase =
 export class SessionClient {
   readonly #options: SessionClientOptions;
   readonly #input = new InputQueue();
+  readonly #window = new DrawingWindow();
   #phase: Phase = { kind: 'idle' };
   #state: ClientState = { kind: 'connecting' };
   #network: Network = 'online';
@@ -120,6 +128,9 @@ export class SessionClient {
   #received: number | null = null;
   #rendered = 0;
   #acknowledged = 0;
+  /** Where the input ends that interrupts a program, until the program has it. */
+  #interruptEnd: number | null = null;
+  #hurryTo = 0;
   #failures = 0;
   #watchdog: TimerId | null = null;
 
@@ -148,6 +159,10 @@ export class SessionClient {
   send(bytes: Uint8Array): InputOutcome {
     if (this.#phase.kind === 'over') return 'over';
     if (!this.#input.push(bytes)) return 'too_much';
+    const [key, ...others] = bytes.subarray(0, 2);
+    if (key !== undefined && others.length === 0 && INTERRUPTS.includes(key)) {
+      this.#interruptEnd = this.#input.end;
+    }
     this.#pump();
     return 'queued';
   }
@@ -271,6 +286,7 @@ export class SessionClient {
         });
         break;
       case 'applied':
+        if (this.#interruptEnd !== null && message.offset >= this.#interruptEnd) this.#hurry();
         if (this.#input.forget(message.offset)) this.#pump();
         else this.#changeWriter();
         break;
@@ -298,6 +314,9 @@ export class SessionClient {
     this.#acknowledged = message.output;
     this.#phase = { kind: 'attached', socket, since: this.#options.clock.now(), sentSize: this.#size };
     this.#show({ kind: 'live', agent: 'answering' });
+    if (this.#window.bytes !== FIRST_WINDOW_BYTES) {
+      this.#post(socket, { type: 'window', bytes: this.#window.bytes });
+    }
     this.#sendFrom(message.input);
     this.#acknowledge();
   }
@@ -312,27 +331,42 @@ export class SessionClient {
     if (fresh.length === 0) return;
     const end = received + fresh.length;
     this.#received = end;
+    this.#window.busy(this.#options.clock.now());
     this.#options.sink.write(fresh, () => {
       this.#markRendered(end);
     });
+    if (end <= this.#hurryTo) this.#acknowledge();
   }
 
   #markRendered(offset: number): void {
+    const rest = this.#received === offset ? 'none' : 'some';
+    const window = this.#window.drawn(offset - this.#rendered, rest, this.#options.clock.now());
     this.#rendered = offset;
+    if (window !== null && this.#phase.kind === 'attached') {
+      this.#post(this.#phase.socket, { type: 'window', bytes: window });
+    }
     this.#acknowledge();
   }
 
-  /**
-   * Tells the relay how far it may go on: it sends a window beyond that. What is not rendered yet stands between Ctrl-C
-   * and the prompt, so a slow terminal makes the window small by saying less than it has rendered.
-   */
+  /** Tells the relay how far it may go on: it sends a window beyond that. */
   #acknowledge(): void {
     if (this.#phase.kind !== 'attached' || this.#received === null) return;
-    const backlog = this.#received - this.#rendered;
-    const step = Math.min(this.#rendered - this.#acknowledged, LARGEST_BACKLOG_BYTES - backlog);
-    if (step <= 0 || (backlog > 0 && step < RENDERED_STEP_BYTES)) return;
-    this.#acknowledged += step;
-    this.#post(this.#phase.socket, { type: 'rendered', offset: this.#acknowledged });
+    const reached = Math.max(this.#rendered, Math.min(this.#received, this.#hurryTo));
+    const step = reached - this.#acknowledged;
+    if (step <= 0 || (reached < this.#received && step < RENDERED_STEP_BYTES)) return;
+    this.#acknowledged = reached;
+    this.#post(this.#phase.socket, { type: 'rendered', offset: reached });
+  }
+
+  /**
+   * The program was interrupted: what it had written is fetched and drawn in one go, and the prompt behind it. Not earlier:
+   * while it goes on writing, whatever is fetched comes on top.
+   */
+  #hurry(): void {
+    this.#interruptEnd = null;
+    if (this.#received === null) return;
+    this.#hurryTo = this.#received + HURRY_BYTES;
+    this.#acknowledge();
   }
 
   #sendFrom(offset: number): void {

@@ -16,19 +16,35 @@ const RESET = '\x1bc';
 // eslint-disable-next-line no-control-regex -- control characters are what this is about
 const ANSWER = /^\x1b(?:\[[?>]?[\d;]*(?:[cnRt]|\$y)|\[[IO]$|[P\]])/;
 
+/**
+ * Most that is handed over at once. An emulator draws between two writes: in a flood, many small writes make it draw more
+ * than it reads, and what waits stands between Ctrl-C and the prompt.
+ */
+const LARGEST_WRITE_BYTES = 64 * 1024;
+
+/** Output that waits for the emulator to be done with what it has. */
+interface Waiting {
+  readonly bytes: Uint8Array;
+  readonly rendered: () => void;
+}
+
 export class TerminalOutput implements OutputSink {
   readonly #emulator: Emulator;
   #restoring = 0;
+  #writing = 0;
+  #waiting: Waiting[] = [];
 
   constructor(emulator: Emulator) {
     this.#emulator = emulator;
   }
 
   write(bytes: Uint8Array, rendered: () => void): void {
-    this.#emulator.write(bytes, rendered);
+    this.#waiting.push({ bytes, rendered });
+    if (this.#writing === 0) this.#writeWaiting();
   }
 
   restore(bytes: Uint8Array, rendered: () => void): void {
+    while (this.#waiting.length > 0) this.#writeWaiting();
     this.#restoring += 1;
     this.#emulator.write(RESET);
     this.#emulator.write(bytes, () => {
@@ -41,4 +57,39 @@ export class TerminalOutput implements OutputSink {
   admits(data: string): boolean {
     return this.#restoring === 0 || !ANSWER.test(data);
   }
+
+  #writeWaiting(): void {
+    const batch = this.#take();
+    if (batch.length === 0) return;
+    this.#writing += 1;
+    this.#emulator.write(concatenated(batch), () => {
+      this.#writing -= 1;
+      // The last one's word covers the others: they are on the screen at the same moment.
+      batch.at(-1)?.rendered();
+      if (this.#writing === 0) this.#writeWaiting();
+    });
+  }
+
+  #take(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const waiting of this.#waiting) {
+      bytes += waiting.bytes.length;
+      if (count > 0 && bytes > LARGEST_WRITE_BYTES) break;
+      count += 1;
+    }
+    return this.#waiting.splice(0, count);
+  }
+}
+
+function concatenated(batch: readonly Waiting[]): Uint8Array {
+  const [first, ...others] = batch;
+  if (first !== undefined && others.length === 0) return first.bytes;
+  const all = new Uint8Array(batch.reduce((length, { bytes }) => length + bytes.length, 0));
+  let at = 0;
+  for (const { bytes } of batch) {
+    all.set(bytes, at);
+    at += bytes.length;
+  }
+  return all;
 }

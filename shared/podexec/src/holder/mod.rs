@@ -4,6 +4,7 @@
 //! owner task, which does the I/O and decides nothing.
 
 mod input;
+mod lease;
 mod model;
 mod output;
 mod task;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::WriterId;
+use podlatch_protocol::request;
 use podlatch_protocol::session::{Attached, Cleanup, Ended, ExitOutcome, Input, InputApplied, Output};
 use podlatch_protocol::terminal::TerminalSize;
 
@@ -20,6 +22,7 @@ pub use input::InputIgnored;
 pub use task::{HolderHandle, Link, OpenError, Started, open};
 
 use input::InputLedger;
+use lease::Lease;
 use output::OutputRing;
 
 /// Most output that is kept while it is not durable, in bytes. Full means that the process is no longer read.
@@ -92,18 +95,20 @@ pub struct Holder {
     input: InputLedger,
     resize: Option<TerminalSize>,
     path: Path,
+    lease: Lease,
     life: Life,
 }
 
 impl Holder {
-    /// A holder whose process has just started, attached, with output allowed up to `credit`.
-    pub fn new(grace: Duration, credit: u64) -> Self {
+    /// A holder whose process has just started, attached, with output allowed up to `credit`, and a lease that came at `now`.
+    pub fn new(grace: Duration, credit: u64, lease: request::Lease, now: Instant) -> Self {
         Self {
             grace,
             output: OutputRing::default(),
             input: InputLedger::default(),
             resize: None,
             path: Path::Attached { credit },
+            lease: Lease::begin(lease, now),
             life: Life::Running,
         }
     }
@@ -124,17 +129,24 @@ impl Holder {
         }
     }
 
-    /// The next piece of output to send, within the credit.
-    pub fn next_output(&mut self) -> Option<Output> {
+    /// The next piece of output to send, within the credit; none while the session is frozen.
+    pub fn next_output(&mut self, now: Instant) -> Option<Output> {
         match self.path {
-            Path::Attached { credit } => self.output.take(credit),
-            Path::Detached { .. } => None,
+            Path::Attached { credit } if self.lease.is_valid(now) => self.output.take(credit),
+            Path::Attached { .. } | Path::Detached { .. } => None,
         }
     }
 
     /// Whether [`Self::next_output`] would return something.
-    pub fn has_output(&self) -> bool {
-        matches!(self.path, Path::Attached { credit } if self.output.next() < credit.min(self.output.end()))
+    pub fn has_output(&self, now: Instant) -> bool {
+        let allowed =
+            matches!(self.path, Path::Attached { credit } if self.output.next() < credit.min(self.output.end()));
+        allowed && self.lease.is_valid(now)
+    }
+
+    /// The relay lets the session go on. Unfreezes it.
+    pub fn handle_lease(&mut self, lease: request::Lease, now: Instant) {
+        self.lease.renew(lease, now);
     }
 
     /// Output up to `limit` may be sent. The latest limit counts; one below what was sent stops the sending.
@@ -157,14 +169,15 @@ impl Holder {
         }
     }
 
-    /// The next input to write to the process; to be confirmed with [`Self::input_written`].
-    pub fn next_input(&mut self) -> Option<(WriterId, Bytes)> {
-        self.input.take()
+    /// The next input to write to the process, to be confirmed with [`Self::input_written`]; none while the session is
+    /// frozen.
+    pub fn next_input(&mut self, now: Instant) -> Option<(WriterId, Bytes)> {
+        if self.lease.is_valid(now) { self.input.take() } else { None }
     }
 
     /// Whether [`Self::next_input`] would return something.
-    pub fn has_input(&self) -> bool {
-        self.input.has_queued()
+    pub fn has_input(&self, now: Instant) -> bool {
+        self.lease.is_valid(now) && self.input.has_queued()
     }
 
     /// `length` bytes of `writer` were written to the process.
@@ -266,6 +279,7 @@ impl Holder {
             return Due::Nothing;
         }
         match self.life {
+            Life::Running if self.lease.expires_at().is_some_and(|expiry| now >= expiry) => Due::End(EndCause::Expired),
             Life::Running => Due::End(EndCause::RelayLost),
             Life::Ending(_) => Due::Nothing,
             Life::Ended { .. } => Due::Forget,
@@ -275,11 +289,15 @@ impl Holder {
     /// When [`Self::handle_timeout`] has to be asked next.
     pub fn deadline(&self) -> Option<Instant> {
         match (&self.life, self.path) {
-            (Life::Running, Path::Detached { since }) => Some(since + self.grace),
+            (Life::Running, Path::Detached { since }) => {
+                let grace = since + self.grace;
+                Some(self.lease.expires_at().map_or(grace, |expiry| expiry.min(grace)))
+            }
+            (Life::Running, Path::Attached { .. }) => self.lease.expires_at(),
             // The end, and the output before it, are kept as long again for a relay that returns late.
             (Life::Ended { at, .. }, Path::Detached { since }) => Some((*at).max(since) + self.grace),
             (Life::Ended { at, .. }, Path::Attached { .. }) => Some(*at + self.grace),
-            (Life::Running, Path::Attached { .. }) | (Life::Ending(_), _) => None,
+            (Life::Ending(_), _) => None,
         }
     }
 }

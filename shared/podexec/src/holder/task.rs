@@ -102,7 +102,7 @@ pub async fn open(client: Client, request: Open, link: Link, tracker: TaskTracke
     let (written_tx, written) = mpsc::channel(4);
     tracker.spawn(read(process.reader, events_tx));
     tracker.spawn(write(process.writer, stdin_rx, resize_rx, written_tx));
-    let mut holder = Holder::new(request.grace, request.credit);
+    let mut holder = Holder::new(request.grace, request.credit, request.lease, Instant::now());
     holder.handle_output(process.first_output);
     let pod_uid = resolved.pod_uid.clone();
     let opened =
@@ -368,8 +368,9 @@ impl Owner {
     /// Cancel safe: every branch is.
     async fn wake(&mut self) -> Wake {
         let reading = self.process_end.is_none() && (self.holder.may_read() || self.dying.is_some());
-        let sending = self.has_something_to_send();
-        let typing = self.holder.has_input() && self.stdin.is_some();
+        let now = Instant::now();
+        let sending = self.has_something_to_send(now);
+        let typing = self.holder.has_input(now) && self.stdin.is_some();
         let deadline = self.holder.deadline().into_iter().chain(self.applied_due).min();
         tokio::select! {
             command = self.commands.recv() => Wake::Command(command),
@@ -383,8 +384,8 @@ impl Owner {
         }
     }
 
-    fn has_something_to_send(&self) -> bool {
-        let waiting = !self.notices.is_empty() || self.holder.has_output() || self.holder.has_end_to_report();
+    fn has_something_to_send(&self, now: Instant) -> bool {
+        let waiting = !self.notices.is_empty() || self.holder.has_output(now) || self.holder.has_end_to_report();
         self.to_relay.is_some() && waiting
     }
 
@@ -393,10 +394,11 @@ impl Owner {
         let Some(to_relay) = self.to_relay.clone() else {
             return;
         };
-        while self.has_something_to_send() {
+        let now = Instant::now();
+        while self.has_something_to_send(now) {
             match to_relay.try_reserve() {
                 Ok(permit) => {
-                    if let Some(message) = self.next_message() {
+                    if let Some(message) = self.next_message(now) {
                         permit.send(message);
                     }
                 }
@@ -407,11 +409,11 @@ impl Owner {
     }
 
     /// The next message for the relay, the most urgent first.
-    fn next_message(&mut self) -> Option<ToRelay> {
+    fn next_message(&mut self, now: Instant) -> Option<ToRelay> {
         if !self.notices.is_empty() {
             return Some(self.notices.remove(0));
         }
-        if let Some(output) = self.holder.next_output() {
+        if let Some(output) = self.holder.next_output(now) {
             self.tell_applied();
             return Some(ToRelay::Output(output));
         }
@@ -425,7 +427,7 @@ impl Owner {
         };
         match stdin.try_reserve() {
             Ok(permit) => {
-                if let Some(input) = self.holder.next_input() {
+                if let Some(input) = self.holder.next_input(Instant::now()) {
                     permit.send(input);
                 }
             }
@@ -443,7 +445,7 @@ impl Owner {
             ToAgent::Resize(size) => self.holder.handle_resize(size),
             ToAgent::Recorded(offset) => self.holder.handle_recorded(offset),
             ToAgent::Credit(limit) => self.holder.handle_credit(limit),
-            ToAgent::Lease(_) => {}
+            ToAgent::Lease(lease) => self.holder.handle_lease(lease, Instant::now()),
             // After the end, this says that the end was understood.
             ToAgent::Close(_) if self.holder.has_ended() => return Next::Forget,
             ToAgent::Close(cause) => self.end(cause),

@@ -28,8 +28,7 @@ struct Round {
 }
 
 /// Why the goal may be missed, as far as measuring told.
-const CAUSE: &str =
-    "all five programs share the cores, and small receive buffers, which keep Ctrl-C quick, make the agent wait";
+const CAUSE: &str = "all five programs share the cores; the small receive buffer that keeps Ctrl-C quick costs some 0.08 of it (measured without)";
 
 /// Measures and reports.
 pub async fn run(stack: &Stack, target: &PodTarget) -> anyhow::Result<Vec<Figure>> {

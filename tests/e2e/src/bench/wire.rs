@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::api::{Api, OpenedSession};
 use crate::cluster::Cluster;
 use crate::stack::Stack;
-use crate::viewer::{PATIENCE, Socket, attach, connect, frame};
+use crate::viewer::{PATIENCE, Rendering, Socket, attach, connect, frame, window};
 
 /// What a program prints when it can be measured.
 pub(super) const READY: &str = "ready";
@@ -99,6 +99,7 @@ impl Line {
     pub(super) async fn attach(api: &Api, opened: &OpenedSession) -> anyhow::Result<Self> {
         let mut socket = connect(api, &opened.id, api.base()).await?;
         socket.send(attach(&opened.ticket, rand::random(), None)).await?;
+        socket.send(window(Rendering::AtOnce)).await?;
         loop {
             match socket.next().await.context("the relay closed the socket")?? {
                 Message::Text(text) => {

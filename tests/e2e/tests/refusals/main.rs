@@ -64,6 +64,27 @@ async fn what_cannot_be_opened_is_refused_with_its_own_sentence() -> anyhow::Res
     expect_refusal(&stack, &cluster, &target("shop", &web, "app"), None, outside).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_kept_waiting_before_an_agent_that_has_stopped_answering() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let bb = target("default", "bb", "");
+    signal_agent(&stack, "-STOP").await?;
+    // The relay calls it silent after ten seconds; waiting for an answer takes 35.
+    let refused = expect_refusal(&stack, &stack.cluster_id, &bb, None, (504, "agent_timeout", "did not answer"));
+    timeout(Duration::from_secs(25), refused).await.context("still waiting for an agent that is gone")??;
+    signal_agent(&stack, "-CONT").await?;
+    stack.wait_until_cluster_online(&stack.cluster_id).await?;
+    assert_eq!(stack.open(&bb).await?.run("echo $((6 * 7))").await?, "42");
+    Ok(())
+}
+
+async fn signal_agent(stack: &Stack, signal: &str) -> anyhow::Result<()> {
+    let id = stack.agent.id().context("the agent has ended")?.to_string();
+    let sent = tokio::process::Command::new("kill").args([signal, &id]).status().await?;
+    anyhow::ensure!(sent.success(), "the agent cannot be signalled");
+    Ok(())
+}
+
 async fn expect_refusal(
     stack: &Stack,
     cluster: &str,

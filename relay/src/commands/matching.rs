@@ -1,0 +1,117 @@
+//! What was typed, held against what the screen shows.
+
+use std::collections::VecDeque;
+
+use super::screen::{self, Row};
+use super::typed::Line;
+
+/// What is left of, and at, a prompt on the screen.
+pub(super) struct Found {
+    pub(super) prompt: String,
+    pub(super) text: String,
+    pub(super) first_row: usize,
+}
+
+/// What was typed, with the blanks before it that the screen shows: others went to another program.
+pub(super) fn with_blanks_of(shown: &str, typed: &str) -> String {
+    let shown = shown.len() - shown.trim_start_matches(' ').len();
+    let typed_blanks = typed.len() - typed.trim_start_matches(' ').len();
+    typed[typed_blanks.saturating_sub(shown)..].to_owned()
+}
+
+/// The typed line that the text on the screen is, with its exact text.
+pub(super) fn typed_line(lines: &VecDeque<Line>, text: &str) -> Option<(usize, String)> {
+    const JOINED_AT_MOST: usize = 16;
+    let is_it = |expected: &str| !expected.trim().is_empty() && screen::same_but_blanks(text, expected);
+    let one = lines.iter().position(|line| line.exact && (is_it(&line.text) || is_it(&format!("{}^C", line.text))));
+    if let Some(index) = one {
+        return Some((index, lines[index].text.clone()));
+    }
+    for first in 0..lines.len() {
+        let mut joined = String::new();
+        for (index, line) in
+            lines.iter().enumerate().skip(first).take(JOINED_AT_MOST).take_while(|(_, line)| line.exact)
+        {
+            joined.push_str(&line.text);
+            if is_it(&joined) {
+                return Some((index, joined));
+            }
+            joined.push('\n');
+        }
+    }
+    if let Some(index) = lines.iter().position(|line| line.exact && mostly_shown(text, &line.text)) {
+        return Some((index, lines[index].text.clone()));
+    }
+    // Keys that went to another program before, or a right prompt behind.
+    let text = text.trim_end();
+    let nearly = |line: &Line| {
+        let beside = text.strip_prefix(line.text.as_str()).is_some_and(|rest| rest.starts_with("  "));
+        line.exact && (ends_with_command(&line.text, text) || (beside && !line.text.is_empty()))
+    };
+    let index = lines.iter().position(nearly)?;
+    let expected = if ends_with_command(&lines[index].text, text) { text } else { &lines[index].text };
+    Some((index, expected.to_owned()))
+}
+
+/// Whether a line that is longer than the screen was typed as far as the screen shows it.
+fn mostly_shown(shown: &str, typed: &str) -> bool {
+    const AT_LEAST: usize = 200;
+    let visible = |text: &str| text.chars().filter(|character| !character.is_whitespace()).collect::<Vec<_>>();
+    if typed.len() < AT_LEAST {
+        return false;
+    }
+    let (shown, typed) = (visible(shown), visible(typed));
+    let prefix = shown.iter().zip(&typed).take_while(|(one, other)| one == other).count();
+    let suffix = shown.iter().rev().zip(typed.iter().rev()).take_while(|(one, other)| one == other).count();
+    prefix.max(suffix) * 2 > typed.len()
+}
+
+/// Whether a typed line ends with the text of a command. The keys before were for another program, and no words of it.
+pub(super) fn ends_with_command(typed: &str, command: &str) -> bool {
+    let command = command.trim();
+    let before = typed.trim_end().strip_suffix(command);
+    !command.is_empty() && before.is_some_and(|before| !before.ends_with(char::is_whitespace))
+}
+
+/// The typed text at the end of the rows, with what stands left of it.
+pub(super) fn expected(rows: &[Row], typed: &str) -> Option<Found> {
+    if typed.trim().is_empty() {
+        return None;
+    }
+    for first_row in (0..rows.len()).rev() {
+        let all = screen::text(&rows[first_row..]);
+        let Some(start) = screen::find_suffix(&all, typed) else { continue };
+        let prompt = &all[..start];
+        if prompt.contains('\n') {
+            return None;
+        }
+        if !prompt.trim().is_empty() {
+            return Some(Found { prompt: prompt.to_owned(), text: all[start..].to_owned(), first_row });
+        }
+    }
+    None
+}
+
+/// The first line without a right prompt.
+pub(super) fn without_right(text: &str, right: &str) -> String {
+    let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
+    match first.strip_suffix(right) {
+        Some(left) if !right.is_empty() && (left.is_empty() || left.ends_with(' ')) => {
+            format!("{}{rest}", left.trim_end())
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// The text without the blanks by which fish draws further lines below the first.
+pub(super) fn without_indent(text: &str, width: usize) -> String {
+    let indented = |line: &str| line.len() - line.trim_start_matches(' ').len() >= width;
+    if width < 2 || !text.contains('\n') || !text.lines().skip(1).all(indented) {
+        return text.to_owned();
+    }
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| if index == 0 { line } else { line.trim_start() })
+        .collect::<Vec<_>>()
+        .join("\n")
+}

@@ -1,0 +1,336 @@
+//! The screen as the person sees it, and the text of its rows.
+
+use avt::{Anchor, Line, Position, ScreenKind, Terminal};
+use podlatch_protocol::terminal::TerminalSize;
+
+/// Rows above the screen that are kept: how far the beginning of a long command may have scrolled away.
+const SCROLLBACK_ROWS: usize = 100;
+
+/// Rows that one command may span; a longer one loses its beginning.
+const MAX_COMMAND_ROWS: usize = 300;
+
+/// Rows of the screen that are modelled: each costs memory, and no monitor shows more.
+const MAX_ROWS: u16 = 300;
+
+/// The model of one terminal.
+pub(super) struct Screen {
+    terminal: Terminal,
+    wanted: Option<TerminalSize>,
+    /// The beginning of a character whose rest is still to come.
+    split: Vec<u8>,
+}
+
+impl Screen {
+    pub(super) fn new(size: TerminalSize) -> Self {
+        let (columns, rows) = (size.columns().into(), size.rows().min(MAX_ROWS).into());
+        let terminal = Terminal::with_scrollback(columns, rows, Some(SCROLLBACK_ROWS));
+        Self {
+            terminal: terminal.unwrap_or_else(|_| unreachable!("a terminal size is never zero")),
+            wanted: None,
+            split: Vec::new(),
+        }
+    }
+
+    /// Takes effect with the next output, so that a storm of sizes costs one.
+    pub(super) fn resize(&mut self, size: TerminalSize) {
+        self.wanted = Some(size);
+    }
+
+    /// Decodes UTF-8 as a browser does: what is invalid becomes U+FFFD, what is incomplete waits.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.settle();
+        let mut joined = std::mem::take(&mut self.split);
+        let mut rest = if joined.is_empty() {
+            bytes
+        } else {
+            joined.extend_from_slice(bytes);
+            joined.as_slice()
+        };
+        loop {
+            match std::str::from_utf8(rest) {
+                Ok(text) => return self.terminal.feed(text),
+                Err(error) => {
+                    let (valid, after) = rest.split_at(error.valid_up_to());
+                    self.terminal.feed(std::str::from_utf8(valid).unwrap_or_default());
+                    let Some(invalid) = error.error_len() else {
+                        self.split = after.to_vec();
+                        return;
+                    };
+                    self.terminal.feed("\u{fffd}");
+                    rest = &after[invalid..];
+                }
+            }
+        }
+    }
+
+    /// Applies a size that waits for output.
+    pub(super) fn settle(&mut self) {
+        if let Some(size) = self.wanted.take() {
+            self.terminal.resize(size.columns().into(), size.rows().min(MAX_ROWS).into());
+        }
+    }
+
+    pub(super) fn on_alternate(&self) -> bool {
+        self.terminal.active_screen_kind() == ScreenKind::Alternate
+    }
+
+    pub(super) fn cursor_at_line_start(&self) -> bool {
+        self.terminal.cursor().col == 0
+    }
+
+    /// Whether the cursor waits behind the last column for a character that wraps.
+    pub(super) fn cursor_at_margin(&self) -> bool {
+        self.terminal.cursor().col >= self.terminal.size().0
+    }
+
+    /// What is left and right of the cursor in its row; the left part with the rows that wrap into it.
+    pub(super) fn around_cursor(&self) -> (String, String) {
+        let mut rows = self.rows(0);
+        let Some(row) = rows.pop() else { return Default::default() };
+        let line = self.terminal.screen().line(self.terminal.cursor().row);
+        let cells = line.map_or(&[][..], Line::cells);
+        let column = self.terminal.cursor().col.min(cells.len());
+        let before = cells[..column].iter().filter(|cell| cell.width() > 0).count().min(row.characters.len());
+        let first = rows.iter().rposition(|row| !row.wrapped).map_or(0, |last| last + 1);
+        let above = rows[first..].iter().flat_map(|row| &row.characters);
+        let left = above.chain(&row.characters[..before]).collect();
+        let right: String = row.characters[before..].iter().collect();
+        (left, right.trim().to_owned())
+    }
+
+    /// The last character that is not blank in the row that many rows above the cursor's. Cheap.
+    pub(super) fn last_in_row(&self, above_cursor: usize) -> Option<char> {
+        let line = self.terminal.screen().line(self.terminal.cursor().row.checked_sub(above_cursor)?)?;
+        line.cells().iter().rev().map(avt::Cell::char).find(|character| *character != ' ')
+    }
+
+    /// The rows that end `above_cursor` rows above the cursor's, at most [`MAX_COMMAND_ROWS`].
+    pub(super) fn rows(&self, above_cursor: usize) -> Vec<Row> {
+        let all: Vec<&Line> = self.terminal.screen().all_lines().collect();
+        let (_, height) = self.terminal.size();
+        let end = (all.len().saturating_sub(height) + self.terminal.cursor().row + 1).saturating_sub(above_cursor);
+        let end = end.min(all.len());
+        let start = end.saturating_sub(MAX_COMMAND_ROWS);
+        (start..end).map(|index| Row::new(all[index], all.get(index + 1).copied())).collect()
+    }
+
+    /// The rows of the logical line that ends that many rows above the cursor's. Cheap for a short line.
+    pub(super) fn logical_line(&self, above_cursor: usize) -> Vec<Row> {
+        let screen = self.terminal.screen();
+        let all: Vec<&Line> = screen.all_lines().collect();
+        let (_, height) = self.terminal.size();
+        let end = (all.len().saturating_sub(height) + self.terminal.cursor().row + 1).saturating_sub(above_cursor);
+        let end = end.min(all.len());
+        let mut rows: Vec<Row> = Vec::new();
+        for index in (end.saturating_sub(MAX_COMMAND_ROWS)..end).rev() {
+            let row = Row::new(all[index], all.get(index + 1).copied());
+            if !rows.is_empty() && !row.joins {
+                break;
+            }
+            rows.push(row);
+        }
+        rows.reverse();
+        rows
+    }
+
+    /// The rows below the cursor into which its line wraps.
+    fn rows_below(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let lines: Vec<&Line> = self.terminal.screen().visible_lines().skip(self.terminal.cursor().row).collect();
+        for pair in lines.windows(2) {
+            let next = Row::new(pair[1], None);
+            if !Row::new(pair[0], Some(pair[1])).joins || next.characters.iter().all(|character| *character == ' ') {
+                break;
+            }
+            rows.push(next);
+        }
+        rows
+    }
+
+    /// As [`Screen::rows`], from a remembered row on, if that is still there.
+    pub(super) fn rows_from(&self, first: Option<&Anchor>, above_cursor: usize) -> Vec<Row> {
+        let mut rows = self.rows(above_cursor);
+        let last = self.row(above_cursor);
+        let first = first.and_then(|anchor| self.terminal.resolve(anchor)).map(|position| position.row);
+        if let (Some(first), Some(last)) = (first, last) {
+            let count = usize::try_from(last - first + 1).unwrap_or(0).clamp(1, rows.len().max(1));
+            rows.drain(..rows.len().saturating_sub(count));
+        }
+        if above_cursor == 0 {
+            rows.extend(self.rows_below());
+        }
+        rows
+    }
+
+    /// Remembers the row that many rows above the cursor's.
+    pub(super) fn mark_row(&mut self, above_cursor: usize) -> Option<Anchor> {
+        let row = self.row(above_cursor)?;
+        self.terminal.anchor_at(Position { screen: self.terminal.active_screen_kind(), col: 0, row })
+    }
+
+    /// Whether the row that many rows above the cursor's is the one below a remembered row.
+    pub(super) fn is_below(&self, remembered: &Anchor, above_cursor: usize) -> bool {
+        let row = self.terminal.resolve(remembered).map(|position| position.row + 1);
+        row.is_some() && row == self.row(above_cursor)
+    }
+
+    fn row(&self, above_cursor: usize) -> Option<isize> {
+        let cursor = isize::try_from(self.terminal.cursor().row).ok()?;
+        cursor.checked_sub_unsigned(above_cursor)
+    }
+}
+
+/// A row of the screen.
+pub(super) struct Row {
+    /// All of its characters, blanks at its end included.
+    pub(super) characters: Vec<char>,
+    /// The next row goes on with the same line, as the terminal knows it.
+    wrapped: bool,
+    /// The next row goes on with the same line, or it looks so: some shells wrap lines by themselves.
+    joins: bool,
+}
+
+impl Row {
+    fn new(line: &Line, next: Option<&Line>) -> Self {
+        let cells = line.cells();
+        let full = cells.last().is_some_and(|cell| cell.width() == 0 || cell.char() != ' ');
+        let next_is_wide = next.and_then(|next| next.cells().first()).is_some_and(|cell| cell.width() == 2);
+        let nearly_full = next_is_wide && cells.iter().rev().nth(1).is_some_and(|cell| cell.char() != ' ');
+        let mut characters: Vec<char> = cells.iter().filter(|cell| cell.width() > 0).map(avt::Cell::char).collect();
+        let wrapped = line.is_wrapped();
+        if !full && nearly_full {
+            characters.pop();
+        }
+        Self { characters, wrapped, joins: wrapped || full || nearly_full }
+    }
+
+    /// A row for tests.
+    #[cfg(test)]
+    pub(super) fn of(text: &str, width: usize) -> Self {
+        let mut characters: Vec<char> = text.chars().collect();
+        let joins = characters.len() >= width;
+        characters.resize(width.max(characters.len()), ' ');
+        Self { characters, wrapped: joins, joins }
+    }
+}
+
+/// The text of rows: lines that wrap are joined, others end with `\n`, blanks at their ends are gone.
+pub(super) fn text(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        text.extend(&row.characters);
+        let last = index + 1 == rows.len();
+        if last || !row.joins {
+            text.truncate(text.trim_end_matches(' ').len());
+        }
+        if !last && !row.joins {
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The last row at which a line begins with `prompt`, which may go on in the rows below.
+pub(super) fn find_prompt(rows: &[Row], prompt: &str) -> Option<usize> {
+    let starts_here = |first: &usize| {
+        let mut characters = rows[*first..].iter().flat_map(|row| &row.characters);
+        prompt.chars().all(|wanted| characters.next() == Some(&wanted))
+    };
+    (0..rows.len()).rev().find(starts_here)
+}
+
+/// Where the expected text begins in a text that ends with it, as a byte index; blanks between characters do not count.
+pub(super) fn find_suffix(text: &str, expected: &str) -> Option<usize> {
+    let mut rest = text;
+    for wanted in expected.chars().rev().filter(|character| !character.is_whitespace()) {
+        rest = rest.trim_end();
+        let last = rest.chars().next_back().filter(|shown| shows(*shown, wanted))?;
+        rest = &rest[..rest.len() - last.len_utf8()];
+    }
+    // Blanks before the text are its own, but for the one that ends most prompts.
+    let blanks = rest.len() - rest.trim_end_matches(' ').len();
+    let leading = expected.chars().take_while(|character| *character == ' ').count();
+    Some(rest.len() - leading.min(blanks.saturating_sub(1)))
+}
+
+/// Whether a text on the screen is the expected one but for blanks: those at the ends of rows cannot be seen.
+pub(super) fn same_but_blanks(text: &str, expected: &str) -> bool {
+    let mut shown = text.chars().filter(|character| !character.is_whitespace());
+    let mut wanted = expected.chars().filter(|character| !character.is_whitespace());
+    loop {
+        match (shown.next(), wanted.next()) {
+            (None, None) => return true,
+            (Some(shown), Some(wanted)) if shows(shown, wanted) => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Shells show a question mark for characters that they do not know.
+fn shows(shown: char, typed: char) -> bool {
+    shown == typed || (!typed.is_ascii() && matches!(shown, '?' | char::REPLACEMENT_CHARACTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(bytes: &str) -> Screen {
+        let mut screen = Screen::new(TerminalSize::clamped(20, 5));
+        screen.feed(bytes.as_bytes());
+        screen
+    }
+
+    #[test]
+    fn rows_that_wrap_are_one_line_whoever_wraps_them() {
+        for bytes in ["$ abcdefghijklmnopqrstuv", "$ abcdefghijklmnopqr\r\r\nstuv", "$ abcdefghijklmnopqrs \rstuv"] {
+            assert_eq!(text(&screen(bytes).logical_line(0)), "$ abcdefghijklmnopqrstuv", "{bytes:?}");
+        }
+        assert_eq!(text(&screen("one\r\n$ two").logical_line(0)), "$ two");
+        assert_eq!(
+            text(&screen("$ abcdefghijklmnopq\u{4f60}\u{597d}").logical_line(0)),
+            "$ abcdefghijklmnopq\u{4f60}\u{597d}"
+        );
+    }
+
+    #[test]
+    fn the_prompt_is_what_is_left_of_the_cursor() {
+        assert_eq!(screen("\x1b[31mhost\x1b[m$ ").around_cursor(), ("host$ ".into(), String::new()));
+        assert_eq!(screen("host%         12:30\r\x1b[6C").around_cursor(), ("host% ".into(), "12:30".into()));
+        assert_eq!(screen("a-very-long-prompt-that-wraps$ ").around_cursor().0, "a-very-long-prompt-that-wraps$ ");
+    }
+
+    #[test]
+    fn a_cursor_behind_a_gap_for_a_wide_character_is_fine() {
+        let screen = screen("\x1b[2;1H\u{4f60}\x1b[1;1Habcdefghijklmnopqrs\x1b[1;20H");
+        assert_eq!(screen.around_cursor().0, "abcdefghijklmnopqrs");
+    }
+
+    #[test]
+    fn the_nearest_prompt_counts() {
+        let rows = ["$ one", "out", "$ two"].map(|text| Row::of(text, 20));
+        assert_eq!(find_prompt(&rows, "$ "), Some(2));
+        assert_eq!(find_prompt(&rows, "# "), None);
+        let rows = ["long-pro", "mpt$ ls"].map(|text| Row::of(text, 8));
+        assert_eq!(find_prompt(&rows, "long-prompt$ "), Some(0));
+    }
+
+    #[test]
+    fn a_suffix_is_found_whatever_blanks_the_screen_shows() {
+        assert_eq!(find_suffix("$ echo  a", "echo a"), Some(2));
+        assert_eq!(find_suffix("$  ls", " ls"), Some(2));
+        assert_eq!(find_suffix("$ ls", " ls"), Some(2));
+        assert_eq!(find_suffix("$ ls", "la"), None);
+        assert_eq!(find_suffix("ls", "xls"), None);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_and_sizes_that_storm_are_fine() {
+        let mut screen = Screen::new(TerminalSize::clamped(1, 1));
+        for side in 1..200 {
+            screen.resize(TerminalSize::clamped(side * 5, 1_000 / side));
+            screen.feed(&[0xe4, 0xbd, 0xa0, 0xff, 0xe4]);
+        }
+        assert!(screen.rows(5_000).is_empty());
+    }
+}

@@ -1,0 +1,182 @@
+//! What was typed, line by line: an expectation to hold against the screen, never a source of text by itself.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::keys::Key;
+use crate::clock::UnixMillis;
+
+/// Lines that were submitted and not yet seen on the screen; the oldest go first.
+const MAX_LINES: usize = 64;
+
+/// Longest line that is followed, in characters; longer ones are known from the screen only.
+const MAX_CHARACTERS: usize = 16 * 1024;
+
+/// A submitted line this old is not on its way any more, if the shell waits at its prompt.
+const LINE_UNREAD: Duration = Duration::from_secs(1);
+
+/// The same for keys of an unfinished line.
+const KEYS_UNREAD: Duration = Duration::from_millis(350);
+
+/// How a line ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Submit {
+    Enter,
+    Interrupt,
+    EndOfInput,
+}
+
+/// A submitted line.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// What the line should be if `exact`; else what was typed after the last key of unknown effect.
+    pub(super) text: String,
+    /// Only keys of known effect were typed.
+    pub(super) exact: bool,
+    /// The cursor was moved after a key of unknown effect, so that `text` need not be the line's end.
+    pub(super) moved: bool,
+    pub(super) submit: Submit,
+    pub(super) at: UnixMillis,
+}
+
+/// The line that is being typed, and the submitted ones.
+#[derive(Debug, Default)]
+pub(super) struct Typed {
+    current: Current,
+    pub(super) lines: VecDeque<Line>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    characters: Vec<char>,
+    cursor: usize,
+    inexact: bool,
+    moved: bool,
+    touched: bool,
+    /// When the last key came.
+    at: Option<UnixMillis>,
+}
+
+impl Typed {
+    /// Whether nothing was typed since the last submitted line.
+    pub(super) fn at_line_start(&self) -> bool {
+        !self.current.touched
+    }
+
+    /// Forgets what was typed so long ago that its echo should have come: it went elsewhere than to a prompt.
+    pub(super) fn forget_unread(&mut self, now: UnixMillis) {
+        self.lines.retain(|line| line.at.plus(LINE_UNREAD) > now);
+        if self.current.at.is_none_or(|at| at.plus(KEYS_UNREAD) <= now) {
+            self.current = Current::default();
+        }
+    }
+
+    pub(super) fn key(&mut self, key: Key, at: UnixMillis) {
+        match key {
+            Key::Enter => self.submit(Submit::Enter, at),
+            Key::Interrupt => self.submit(Submit::Interrupt, at),
+            Key::DeleteOrEnd if !self.current.touched => self.submit(Submit::EndOfInput, at),
+            key => {
+                self.current.edit(key);
+                self.current.at = Some(at);
+            }
+        }
+    }
+
+    fn submit(&mut self, submit: Submit, at: UnixMillis) {
+        let current = std::mem::take(&mut self.current);
+        if self.lines.len() == MAX_LINES {
+            self.lines.pop_front();
+        }
+        let text = current.characters.into_iter().collect();
+        self.lines.push_back(Line { text, exact: !current.inexact, moved: current.moved, submit, at });
+    }
+}
+
+impl Current {
+    fn edit(&mut self, key: Key) {
+        self.touched = true;
+        let at_end = self.cursor == self.characters.len();
+        match key {
+            Key::Insert(character) if self.characters.len() < MAX_CHARACTERS => {
+                self.characters.insert(self.cursor, character);
+                self.cursor += 1;
+            }
+            Key::Backspace if self.cursor > 0 => {
+                self.cursor -= 1;
+                self.characters.remove(self.cursor);
+            }
+            Key::Delete | Key::DeleteOrEnd if !at_end => {
+                self.characters.remove(self.cursor);
+            }
+            Key::Left if self.cursor > 0 => self.cursor -= 1,
+            Key::Right if !at_end => self.cursor += 1,
+            Key::Home if !self.inexact => self.cursor = 0,
+            Key::End if !at_end => self.cursor = self.characters.len(),
+            Key::KillForward if !self.inexact => self.characters.truncate(self.cursor),
+            // At the end of the line every shell kills all of it, and knows the line again.
+            Key::KillBack if at_end => *self = Self { touched: true, ..Self::default() },
+            Key::Redraw => {}
+            Key::Backspace | Key::Delete | Key::DeleteOrEnd | Key::Left if !self.inexact => {}
+            // At the end of a line, Right and End accept what the shell suggests; the others are unknown by nature.
+            _ => {
+                let moved = matches!(key, Key::Left | Key::Home | Key::Right | Key::KillForward);
+                *self = Self { inexact: true, touched: true, moved, ..Self::default() };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(keys: &[Key]) -> Line {
+        let mut typed = Typed::default();
+        for key in keys.iter().chain([&Key::Enter]) {
+            typed.key(*key, UnixMillis::new(0));
+        }
+        typed.lines.pop_back().expect("a line was submitted")
+    }
+
+    fn inserted(text: &str) -> Vec<Key> {
+        text.chars().map(Key::Insert).collect()
+    }
+
+    #[test]
+    fn known_keys_edit_the_line() {
+        let cases: [(&[Key], &str); 6] = [
+            (&[Key::Backspace], "ab"),
+            (&[Key::Left, Key::Left, Key::Insert('x')], "axbc"),
+            (&[Key::Home, Key::Delete], "bc"),
+            (&[Key::Home, Key::Right, Key::KillForward], "a"),
+            (&[Key::Home, Key::End, Key::Insert('d')], "abcd"),
+            (&[Key::KillBack, Key::Insert('y')], "y"),
+        ];
+        for (keys, text) in cases {
+            let line = line(&[&inserted("abc"), keys].concat());
+            assert_eq!((line.text.as_str(), line.exact), (text, true), "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn after_an_unknown_key_only_the_rest_is_known() {
+        for key in [Key::Other, Key::Right, Key::End] {
+            let line = line(&[&inserted("ab")[..], &[key], &inserted("cd")].concat());
+            assert_eq!((line.text.as_str(), line.exact), ("cd", false));
+        }
+    }
+
+    #[test]
+    fn what_nobody_reads_is_bounded() {
+        let mut typed = Typed::default();
+        for _ in 0..1_000 {
+            for key in inserted(&"x".repeat(100)) {
+                typed.key(key, UnixMillis::new(0));
+            }
+            typed.key(Key::Enter, UnixMillis::new(0));
+        }
+        assert_eq!(typed.lines.len(), MAX_LINES);
+        assert!(line(&inserted(&"y".repeat(MAX_CHARACTERS + 5))).text.len() <= MAX_CHARACTERS);
+    }
+}

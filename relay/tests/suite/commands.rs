@@ -1,0 +1,163 @@
+//! Commands found in recorded terminal sessions, held against what was really submitted.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use podlatch_protocol::terminal::TerminalSize;
+use podlatch_relay::clock::UnixMillis;
+use podlatch_relay::commands::{Event, Secrets, Tracker};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Expected {
+    commands: Vec<String>,
+    also_accepted: Option<Vec<String>>,
+    #[serde(default)]
+    optional: Vec<String>,
+    #[serde(default)]
+    never: Vec<String>,
+}
+
+#[derive(Default)]
+struct Score {
+    expected: usize,
+    found: usize,
+    reported: usize,
+    right: usize,
+    sessions: usize,
+    leaks: String,
+    misses: String,
+}
+
+#[test]
+fn the_corpus_is_read_right() {
+    let score = score("terminal-corpus", 0.0);
+    assert_eq!(score.sessions, 44);
+    score.check();
+}
+
+#[test]
+fn sessions_of_other_kinds_are_read_right() {
+    score("terminal-sessions", 0.0).check();
+}
+
+#[test]
+fn a_pod_far_away_changes_nothing() {
+    for seconds in [0.04, 0.3] {
+        score("terminal-corpus", seconds).check();
+        score("terminal-sessions", seconds).check();
+    }
+}
+
+#[test]
+fn any_split_of_the_bytes_gives_the_same_commands() {
+    for file in casts("terminal-corpus") {
+        assert_eq!(lines_of(&file, 1, 0.0), lines_of(&file, usize::MAX, 0.0), "{}", file.display());
+    }
+}
+
+impl Score {
+    fn check(&self) {
+        let (recall, precision) = (ratio(self.found, self.expected), ratio(self.right, self.reported));
+        println!("{} sessions: recall {recall:.3}, precision {precision:.3}\n{}", self.sessions, self.misses);
+        assert!(recall >= 0.97 && precision >= 0.97, "recall {recall:.3}, precision {precision:.3}\n{}", self.misses);
+        assert!(self.leaks.is_empty(), "{}", self.leaks);
+    }
+
+    fn add(&mut self, file: &Path, delay: f64) {
+        let reported = lines_of(file, usize::MAX, delay);
+        let expected = std::fs::read_to_string(file.with_extension("expected.json")).expect("expectations");
+        let expected: Expected = serde_json::from_str(&expected).expect("expectations");
+        let lists = [Some(expected.commands.clone()), expected.also_accepted.clone()];
+        let best = lists.into_iter().flatten().max_by_key(|list| in_order(list, &reported)).expect("a list");
+        let found = in_order(&best, &reported);
+        let right = reported.iter().filter(|line| best.contains(line) || expected.optional.contains(line)).count();
+        if found < best.len() || right < reported.len() {
+            let _infallible = writeln!(self.misses, "{}: {best:?} became {reported:?}", file.display());
+        }
+        for never in expected.never.iter().filter(|never| reported.iter().any(|line| line.contains(*never))) {
+            let _infallible = writeln!(self.leaks, "{}: {never:?} was reported", file.display());
+        }
+        self.sessions += 1;
+        self.expected += best.len();
+        self.found += found;
+        self.reported += reported.len();
+        self.right += right;
+    }
+}
+
+/// The score of a folder's sessions, with each output that many seconds later.
+fn score(folder: &str, delay: f64) -> Score {
+    let mut score = Score::default();
+    for file in casts(folder) {
+        score.add(&file, delay);
+    }
+    score
+}
+
+fn casts(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
+    let files = std::fs::read_dir(folder).expect("fixtures").map(|entry| entry.expect("fixtures").path());
+    let mut files: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|end| end == "cast")).collect();
+    files.sort();
+    files
+}
+
+/// The lines of the commands that are found when the bytes come in pieces of at most `piece`, output `delay` seconds later.
+fn lines_of(file: &Path, piece: usize, delay: f64) -> Vec<String> {
+    let text = std::fs::read_to_string(file).expect("a session");
+    let header: Value = serde_json::from_str(text.lines().next().expect("a header")).expect("a header");
+    let side = |name: &str| header[name].as_u64().and_then(|side| u16::try_from(side).ok()).expect("a side");
+    let mut tracker = Tracker::new(TerminalSize::clamped(side("width"), side("height")), Secrets::Keep);
+    let mut lines = Vec::new();
+    let events = text.lines().skip(1).map(|line| serde_json::from_str(line).expect("an event"));
+    let late =
+        |(seconds, code, data): (f64, String, Value)| (if code == "o" { seconds + delay } else { seconds }, code, data);
+    let mut events: Vec<(f64, String, Value)> = events.map(late).collect();
+    events.sort_by(|one, other| one.0.total_cmp(&other.0));
+    for (seconds, code, data) in events {
+        let at = UnixMillis::new(0).plus(std::time::Duration::from_secs_f64(seconds));
+        let data = data.as_str().unwrap_or_default();
+        match code.as_str() {
+            "o" => pieces(data, piece).iter().for_each(|bytes| tracker.output(bytes, at)),
+            "i" => pieces(data, piece).iter().for_each(|bytes| tracker.input(bytes, at)),
+            "r" => {
+                let (columns, rows) = data.split_once('x').expect("a size");
+                tracker.resize(TerminalSize::clamped(columns.parse().expect("columns"), rows.parse().expect("rows")));
+            }
+            _ => {}
+        }
+        while let Some(event) = tracker.take() {
+            let Event::Submitted(command) = event else { continue };
+            lines.extend(command.text.lines().map(|line| line.trim_end().to_owned()));
+        }
+    }
+    lines
+}
+
+fn pieces(data: &str, piece: usize) -> Vec<Vec<u8>> {
+    let bytes = STANDARD.decode(data).expect("base64");
+    bytes.chunks(piece).map(<[u8]>::to_vec).collect()
+}
+
+/// The length of the longest common subsequence.
+fn in_order(expected: &[String], reported: &[String]) -> usize {
+    let mut lengths = vec![0; reported.len() + 1];
+    for line in expected {
+        let mut diagonal = 0;
+        for (index, other) in reported.iter().enumerate() {
+            let above = lengths[index + 1];
+            lengths[index + 1] = if line.trim_end() == other { diagonal + 1 } else { above.max(lengths[index]) };
+            diagonal = above;
+        }
+    }
+    lengths[reported.len()]
+}
+
+fn ratio(part: usize, whole: usize) -> f64 {
+    let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    if whole == 0 { 1.0 } else { count(part) / count(whole) }
+}
