@@ -23,8 +23,39 @@ pub struct Tracker {
     lines: Lines,
     /// A shell with marks reads lines now, so the screen need not be read.
     marked_shell_reads: bool,
+    /// What the screen is still to show of the line that a mark told of.
+    marked_line: MarkedLine,
     /// Further lines that may belong to a private key whose beginning was a line of its own.
     private_key_lines: usize,
+}
+
+/// The line that a mark told of, as the screen shows it: fish says that it runs before it leaves the line.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum MarkedLine {
+    #[default]
+    Unknown,
+    /// The screen showed it while the shell read it.
+    Shown,
+    /// This line; the screen is still to show it.
+    Expected(String),
+}
+
+impl MarkedLine {
+    /// A mark told of a line.
+    fn told(&mut self, text: &str) {
+        if *self == Self::Unknown {
+            *self = Self::Expected(words(text));
+        }
+    }
+
+    /// Whether the first line that the screen shows after the mark is the same.
+    fn is(&mut self, shown: &str) -> bool {
+        std::mem::replace(self, Self::Shown) == Self::Expected(words(shown))
+    }
+}
+
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Longest private key that is looked for over several lines, in lines.
@@ -50,6 +81,7 @@ impl Tracker {
             running: None,
             lines: Lines::new(size),
             marked_shell_reads: false,
+            marked_line: MarkedLine::default(),
             private_key_lines: 0,
         }
     }
@@ -58,8 +90,10 @@ impl Tracker {
     pub fn output(&mut self, bytes: &[u8], at: UnixMillis) {
         let mut accepted = Vec::new();
         self.lines.output(bytes, at, |line| accepted.push(line));
-        if !self.marked_shell_reads {
-            for line in accepted {
+        for line in accepted {
+            if self.marked_shell_reads {
+                self.marked_line = MarkedLine::Shown;
+            } else if !self.marked_line.is(&line.text) {
                 self.submit(&line.text, Source::Screen, line.confidence, at);
             }
         }
@@ -86,12 +120,14 @@ impl Tracker {
             Mark::Executed => self.marked_shell_reads = false,
             Mark::CommandLine(text) => {
                 self.finished(None);
+                self.marked_line.told(&text);
                 let command = self.submit(&text, Source::Marks, 1.0, at);
                 self.running = command;
             }
             Mark::Finished(exit_code) => {
                 self.finished(exit_code);
                 self.marked_shell_reads = true;
+                self.marked_line = MarkedLine::Unknown;
             }
             Mark::Cwd(cwd) => self.cwd = Some(cwd),
         }

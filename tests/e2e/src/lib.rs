@@ -9,6 +9,7 @@ pub mod audit;
 pub mod bench;
 pub mod cluster;
 pub mod process;
+pub mod replay;
 pub mod stack;
 pub mod viewer;
 pub mod witness;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 const READY: Duration = Duration::from_mins(1);
 
 /// Lines of a log that are kept for reports.
-const KEPT_LINES: usize = 400;
+const KEPT_LINES: usize = 20_000;
 
 /// A running program.
 #[derive(Debug)]

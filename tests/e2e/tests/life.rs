@@ -68,7 +68,7 @@ async fn trail(stack: &Stack, session: &str) -> anyhow::Result<Vec<Event>> {
     let numbers: Vec<_> = events.iter().filter_map(|event| event.sequence).collect();
     assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
     // What was typed is not what these tests are about.
-    events.retain(|event| event.action != Action::CommandExecuted);
+    events.retain(|event| !matches!(event.action, Action::CommandExecuted | Action::CommandFinished));
     Ok(events)
 }
 

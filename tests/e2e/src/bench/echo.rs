@@ -11,7 +11,7 @@ use super::statistics::{median, milliseconds, percentile, quiet};
 use super::wire::{Direct, Line, Wire};
 use crate::stack::Stack;
 
-const ROUNDS: usize = 24;
+pub(super) const ROUNDS: usize = 24;
 const KEYS: usize = 100;
 
 /// Between two keystrokes: everything is at rest again when the next one comes.
@@ -24,7 +24,7 @@ const LOST: Duration = Duration::from_secs(10);
 const GOAL_MILLISECONDS: f64 = 0.4;
 
 /// The program answers by itself; the terminal does not.
-const PROGRAM: &str = "stty raw -echo; printf ready; exec cat";
+pub(super) const PROGRAM: &str = "stty raw -echo; printf ready; exec cat";
 
 /// One round, both ways, in milliseconds.
 struct Round {
@@ -32,8 +32,8 @@ struct Round {
     line: Echo,
 }
 
-struct Echo {
-    p50: f64,
+pub(super) struct Echo {
+    pub(super) p50: f64,
     p99: f64,
 }
 
@@ -77,7 +77,7 @@ pub async fn run(stack: &Stack, target: &PodTarget) -> anyhow::Result<Vec<Figure
     ])
 }
 
-async fn round(wire: &mut impl Wire) -> anyhow::Result<Echo> {
+pub(super) async fn round(wire: &mut impl Wire) -> anyhow::Result<Echo> {
     let mut samples = Vec::with_capacity(KEYS);
     for _ in 0..KEYS {
         sleep(PAUSE).await;

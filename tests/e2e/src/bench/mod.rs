@@ -4,6 +4,7 @@
 //! quiet ones, so that a machine with other work to do spoils little.
 
 pub mod bulk;
+pub mod commands;
 pub mod echo;
 pub mod memory;
 pub mod report;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Parser, ValueEnum};
 use podlatch_e2e::bench::report::{Figure, heading};
-use podlatch_e2e::bench::{bulk, echo, memory, starts};
+use podlatch_e2e::bench::{bulk, commands, echo, memory, starts};
 use podlatch_e2e::cluster::target;
 use podlatch_e2e::stack::Stack;
 
@@ -18,6 +18,7 @@ struct Cli {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Measurement {
     Echo,
+    Commands,
     Bulk,
     Memory,
     Starts,
@@ -53,6 +54,7 @@ async fn measure(measurement: Measurement) -> anyhow::Result<Vec<Figure>> {
     let shell = target("default", "bb", "");
     match measurement {
         Measurement::Echo => echo::run(&stack, &shell).await,
+        Measurement::Commands => commands::run(&stack, &shell).await,
         Measurement::Bulk => bulk::run(&stack, &shell).await,
         Measurement::Memory => memory::run(&stack, &shell).await,
         Measurement::Starts => starts::run(&stack, &shell).await,
