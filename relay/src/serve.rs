@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::audit;
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
@@ -109,6 +110,10 @@ impl Serving {
 
     /// Serves until the lifecycle is drained, then stops. Not cancel safe.
     pub async fn ended(self) {
+        // Not before: the line that says that the relay is ready comes first on standard output, whatever else goes there.
+        if let Err(error) = audit::start_outboxes(&self.app) {
+            tracing::error!("the audit log is kept, but not passed on: {error:#}");
+        }
         self.app.lifecycle.ended().await;
         // Terminals first, so that their last words still travel.
         self.tunnel_listener.shutdown().await;

@@ -1,6 +1,7 @@
 //! The command line and its environment variables, parsed into types.
 
 mod address;
+mod audit;
 mod commands;
 mod grace;
 mod proxies;
@@ -14,6 +15,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::address::{HostPort, InvalidHostPort};
+pub use self::audit::AuditArgs;
 pub use self::commands::{CommandArgs, CommandSource};
 pub use self::grace::{GraceTime, InvalidGraceTime};
 pub use self::proxies::{AddressBlock, InvalidAddressBlock};

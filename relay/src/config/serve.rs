@@ -8,9 +8,10 @@ use clap::{ArgAction, Args};
 use podlatch_protocol::request::AfterExit;
 
 use super::{
-    AddressArgs, AddressBlock, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs, PublicUrl, Scheme,
-    SessionTime, switch,
+    AddressArgs, AddressBlock, AuditArgs, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs,
+    PublicUrl, Scheme, SessionTime, switch,
 };
+use crate::audit::Receivers;
 use crate::data_folder;
 use crate::domain::session_limits::{DEFAULT_IDLE_AFTER, DEFAULT_SESSION_MAX, IdleLimits, SessionLimits};
 use crate::recording::StoreLocation;
@@ -78,6 +79,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub commands: CommandArgs,
 
+    /// Who gets the audit log without asking.
+    #[command(flatten)]
+    pub audit: AuditArgs,
+
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -114,6 +119,8 @@ pub struct Config {
     pub recordings_patience: Duration,
     /// How commands are found.
     pub commands: CommandSource,
+    /// Who gets the audit log without asking.
+    pub audit: Receivers,
 }
 
 /// Where TLS ends.
@@ -142,6 +149,15 @@ pub enum ConfigError {
     /// No TLS, but an https public URL.
     #[error("the public URL {0} is https, but nothing ends TLS: let a proxy do so and say --behind-tls")]
     NobodyEndsTls(PublicUrl),
+    /// Audit events in the clear.
+    #[error("the audit webhook's URL must be https, or http on this machine: the events must not be listened in on")]
+    PlainWebhook,
+    /// No secret for the webhook.
+    #[error("the audit webhook needs a secret of 16 characters at least: set PODLATCH_AUDIT_WEBHOOK_SECRET")]
+    WebhookSecret,
+    /// The webhook's secret cannot be read.
+    #[error("the audit webhook's secret cannot be read from {}", .0.display())]
+    WebhookSecretFile(PathBuf),
 }
 
 impl TryFrom<ServeArgs> for Config {
@@ -179,6 +195,7 @@ impl TryFrom<ServeArgs> for Config {
             limits,
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
             commands: args.commands.into(),
+            audit: args.audit.try_into()?,
         })
     }
 }

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use super::client::PeerAddress;
 use super::{rate_limit, router};
 use crate::app::App;
+use crate::audit::Receivers;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::{Clock, ClockHand, UnixMillis};
 use crate::config::{CommandSource, Config, TlsEnd};
@@ -84,6 +85,7 @@ impl TestRelay {
             recordings_store: StoreLocation::Folder(data_folder::recordings(folder.path())),
             recordings_patience: Duration::from_mins(2),
             commands: CommandSource::Screen,
+            audit: Receivers::default(),
         };
         let parts = RecorderParts {
             hot: data_folder::create_hot_logs(folder.path()).expect("a folder"),

@@ -159,6 +159,20 @@ fn plain_http_elsewhere_is_refused_unless_tls_ends_in_front() {
 }
 
 #[test]
+fn the_address_of_a_person_is_the_sockets_unless_a_trusted_proxy_says_otherwise() {
+    let https = ["--behind-tls", "--public-url", "https://relay.example.org"];
+    let facing = [("host", "relay.example.org"), ("x-forwarded-for", "198.51.100.1, 203.0.113.9")];
+    for (trusted, address) in [(&[][..], "127.0.0.1"), (&["--trusted-proxy", "127.0.0.0/8"][..], "203.0.113.9")] {
+        let data = tempdir().expect("a folder");
+        let serving = Serving::start(data.path(), &[&https[..], trusted].concat());
+        let cookie = sign_in_at(data.path(), &serving, "https://relay.example.org", &facing);
+        let headers = [("host", "relay.example.org"), ("cookie", cookie.as_str())];
+        let events = request(serving.http, "GET", "/api/v1/audit-events?action=sign_in", &headers, "").json();
+        assert_eq!(events["items"][0]["client_ip"], address, "{events}");
+    }
+}
+
+#[test]
 fn two_relays_never_serve_from_one_folder() {
     let data = tempdir().expect("a folder");
     let serving = Serving::start(data.path(), &[]);

@@ -1,5 +1,6 @@
 //! The relay from outside: its store on both engines, its binary with real processes and sockets.
 
+mod audit_stream;
 mod command_line;
 mod commands;
 mod http;

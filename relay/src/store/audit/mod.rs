@@ -7,6 +7,7 @@ mod append;
 mod guard;
 mod list;
 mod row;
+mod sinks;
 
 pub(super) use self::append::append;
 pub(super) use self::guard::refuse_changes;

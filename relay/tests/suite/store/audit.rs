@@ -6,9 +6,9 @@ use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
 use podlatch_relay::domain::access::{Actor, AuditScope};
 use podlatch_relay::domain::audit::{Action, ActorKind, Event, NewEvent, Origin, Outcome, Place};
 use podlatch_relay::domain::session::SessionEnd;
-use podlatch_relay::store::{AuditFilter, StoreError};
+use podlatch_relay::store::{AuditFilter, StoreError, UserFilter};
 
-use super::fixture::{Fixture, SOON, START};
+use super::fixture::{EXPIRY, Fixture, SOON, START};
 use super::on_both_engines;
 
 on_both_engines!(
@@ -19,6 +19,8 @@ on_both_engines!(
     an_event_cannot_be_changed_or_deleted,
     an_event_names_only_what_the_organisation_has,
     text_of_any_length_and_with_any_character_is_taken,
+    every_filter_works_alone_and_with_the_others,
+    a_receiver_goes_on_where_it_was_and_never_back,
 );
 
 async fn an_event_in_a_session_knows_everything_about_it(at: Fixture) {
@@ -191,4 +193,68 @@ async fn log(at: &Fixture, organisation: OrganisationId) -> Vec<Event> {
 async fn of_session(at: &Fixture, organisation: OrganisationId, session: SessionId) -> Vec<Event> {
     let filter = AuditFilter { session: Some(session), ..AuditFilter::everything(organisation, AuditScope::All) };
     at.store.audit_run(&filter, 0, 1_000).await.expect("answers").items
+}
+
+async fn every_filter_works_alone_and_with_the_others(at: Fixture) {
+    let (actor, session) = session(&at).await;
+    let other = another(&at, &actor, session).await;
+    for (session, command) in [(session, "ls 100%_Sure"), (session, "pwd"), (other, "ls")] {
+        let event = NewEvent::in_session(Action::CommandExecuted, actor.organisation, session, SOON).command(command);
+        at.store.append_audit(&event).await.expect("appends");
+    }
+    let everything = AuditFilter::everything(actor.organisation, AuditScope::Of(actor.user));
+    let cluster = at.store.get_session(actor.organisation, session).await.expect("answers").expect("is there");
+    let narrow = AuditFilter {
+        cluster: Some(cluster.request.cluster),
+        user: Some(UserFilter::Name("Ada@Example.org".to_owned())),
+        namespace: Some("shop".to_owned()),
+        pod: Some("web-1".to_owned()),
+        session: Some(session),
+        action: Some(Action::CommandExecuted),
+        text: Some("100%_sure".to_owned()),
+        from: Some(SOON),
+        to: Some(EXPIRY),
+        ..everything.clone()
+    };
+    let found = async |filter: &AuditFilter| {
+        let page = at.store.list_audit(filter, None, 100).await.expect("answers");
+        let run = at.store.audit_run(filter, 0, 100).await.expect("answers");
+        assert!(page.items.iter().rev().eq(&run.items), "both ways find the same");
+        page.items.iter().map(|event| event.command.clone().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&narrow).await, ["ls 100%_Sure"]);
+    let in_session = AuditFilter { text: None, ..narrow.clone() };
+    assert_eq!(found(&in_session).await, ["pwd", "ls 100%_Sure"]);
+    let anywhere = AuditFilter { session: None, text: Some("LS".to_owned()), ..narrow.clone() };
+    assert_eq!(found(&anywhere).await, ["ls", "ls 100%_Sure"]);
+    for nothing in [
+        AuditFilter { pod: Some("web-2".to_owned()), ..narrow.clone() },
+        AuditFilter { namespace: Some("web".to_owned()), ..narrow.clone() },
+        AuditFilter { action: Some(Action::Resize), ..narrow.clone() },
+        AuditFilter { to: Some(SOON), ..narrow.clone() },
+        AuditFilter { from: Some(EXPIRY), ..narrow.clone() },
+        AuditFilter { text: Some("100__sure".to_owned()), ..narrow.clone() },
+        AuditFilter { user: Some(UserFilter::Name("bob@example.org".to_owned())), ..narrow.clone() },
+        AuditFilter { organisation: OrganisationId::new(1, &[1; 10]), ..narrow.clone() },
+    ] {
+        assert!(found(&nothing).await.is_empty(), "{nothing:?}");
+    }
+}
+
+async fn a_receiver_goes_on_where_it_was_and_never_back(at: Fixture) {
+    let here = at.owner("ada@example.org").await.organisation.id;
+    let elsewhere = at.owner("bob@example.org").await.organisation.id;
+    let pending = async || {
+        let pending = at.store.audit_pending("webhook").await.expect("answers");
+        pending.into_iter().collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(pending().await, [(here, 0), (elsewhere, 0)].into());
+    at.store.audit_delivered("webhook", here, 1).await.expect("notes");
+    assert_eq!(pending().await, [(elsewhere, 0)].into());
+    at.cluster(here).await;
+    assert_eq!(pending().await, [(here, 1), (elsewhere, 0)].into());
+    at.store.audit_delivered("webhook", here, 2).await.expect("notes");
+    at.store.audit_delivered("webhook", here, 1).await.expect("notes, late");
+    at.store.audit_delivered("log", elsewhere, 1).await.expect("notes, for another receiver");
+    assert_eq!(pending().await, [(elsewhere, 0)].into());
 }

@@ -1,5 +1,6 @@
 //! The tunnel between agent and relay, over real QUIC on loopback, with a real store.
 
+mod audit;
 mod enrolment;
 mod harness;
 mod identity;
