@@ -71,6 +71,7 @@ fn decoded(sample: &Sample) -> Option<Value> {
         }
         FromClient::Rendered { offset } => json!({"type": "rendered", "offset": offset}),
         FromClient::Resize(size) => with_size(json!({"type": "resize"}), size),
+        FromClient::Window { bytes } => json!({"type": "window", "bytes": bytes}),
         FromClient::Close => json!({"type": "close"}),
     })
 }
