@@ -163,11 +163,6 @@ impl Stack {
         self.relay_data().join("hot")
     }
 
-    /// Where recordings are kept for good.
-    pub fn recordings(&self) -> PathBuf {
-        self.relay_data().join("recordings")
-    }
-
     /// A folder of this test's own.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
