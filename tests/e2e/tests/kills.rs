@@ -100,6 +100,19 @@ async fn check(stack: &Stack, worker: &Worker) -> anyhow::Result<()> {
     let seen = worker.viewer.seen();
     ensure!(seen.offset == 0, "the viewer saw a snapshot: its output does not begin at the beginning");
     let replayed = podlatch_e2e::replay::output(stack, session).await?;
-    ensure!(replayed == seen.output.as_slice(), "the recording is not what the viewer saw");
+    let differs = replayed.iter().zip(seen.output.iter()).position(|(replayed, seen)| replayed != seen);
+    let at = differs.unwrap_or_else(|| replayed.len().min(seen.output.len()));
+    let around = |bytes: &[u8]| {
+        let part = &bytes[at.saturating_sub(60)..bytes.len().min(at + 60)];
+        part.escape_ascii().to_string()
+    };
+    ensure!(
+        replayed == seen.output.as_slice(),
+        "the recording is not what the viewer saw, from {at} on: {} of {} bytes, {:?} in place of {:?}",
+        replayed.len(),
+        seen.output.len(),
+        around(&replayed),
+        around(&seen.output),
+    );
     Ok(())
 }
