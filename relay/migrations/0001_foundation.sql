@@ -47,7 +47,7 @@ CREATE TABLE clusters (
     id               UUID    NOT NULL PRIMARY KEY,
     organisation_id  UUID    NOT NULL REFERENCES organisations (id),
     name             TEXT    NOT NULL,
-    cluster_type     TEXT    NOT NULL CHECK (cluster_type IN ('private')),
+    cluster_type     TEXT    NOT NULL CHECK (cluster_type IN ('private', 'public')),
     created_at       BIGINT  NOT NULL,
     revoked_at       BIGINT
 );

@@ -59,6 +59,35 @@ pub enum Action {
         /// Whose log.
         organisation: OrganisationId,
     },
+    /// See how the organisation is set up.
+    ViewAdministration {
+        /// Whose.
+        organisation: OrganisationId,
+        /// Which part.
+        part: Administration,
+    },
+    /// Change how the organisation is set up.
+    Administer {
+        /// Whose.
+        organisation: OrganisationId,
+        /// Which part.
+        part: Administration,
+    },
+}
+
+/// A part of what an organisation's administrators see to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Administration {
+    /// Members, their roles, invitations, suspensions, groups, and other people's logins and tokens.
+    People,
+    /// How people sign in.
+    SignIn,
+    /// Access rules.
+    AccessRules,
+    /// Clusters, their agents and credentials.
+    Clusters,
+    /// Everything else.
+    Settings,
 }
 
 /// Whose a session is.
@@ -126,6 +155,16 @@ pub fn authorize(actor: &Actor, action: Action) -> Decision {
             Decision::Allow => own(actor, owner, "You may only enter your own sessions."),
             denied @ Decision::Deny(_) => denied,
         },
+        Action::ViewAdministration { .. } => match actor.role {
+            Role::Owner | Role::Admin | Role::Auditor => Decision::Allow,
+            Role::Member => Decision::Deny("Only owners, admins and auditors see how the organisation is set up."),
+        },
+        Action::Administer { .. } => match actor.role {
+            Role::Owner | Role::Admin => Decision::Allow,
+            Role::Auditor | Role::Member => {
+                Decision::Deny("Only owners and admins change how the organisation is set up.")
+            }
+        },
         Action::EndSession(owner) => match actor.role {
             Role::Owner | Role::Admin => Decision::Allow,
             Role::Auditor | Role::Member => own(actor, owner, "You may only end your own sessions."),
@@ -153,6 +192,8 @@ impl Action {
             Self::ReplaySession(_) => "replay_session",
             Self::ViewAudit { .. } => "view_audit",
             Self::ExportAudit { .. } => "export_audit",
+            Self::ViewAdministration { .. } => "view_administration",
+            Self::Administer { .. } => "administer",
         }
     }
 
@@ -161,7 +202,9 @@ impl Action {
             Self::ViewCluster { organisation }
             | Self::Exec { organisation }
             | Self::ViewAudit { organisation }
-            | Self::ExportAudit { organisation } => organisation,
+            | Self::ExportAudit { organisation }
+            | Self::ViewAdministration { organisation, .. }
+            | Self::Administer { organisation, .. } => organisation,
             Self::ViewSession(owner)
             | Self::AttachSession(owner)
             | Self::EndSession(owner)
@@ -195,7 +238,7 @@ mod tests {
         Actor { user: ME, organisation: HERE, role, login_session }
     }
 
-    fn actions(organisation: OrganisationId, user: UserId) -> [Action; 8] {
+    fn actions(organisation: OrganisationId, user: UserId) -> [Action; 10] {
         let owner = SessionOwner { organisation, user };
         [
             Action::ViewCluster { organisation },
@@ -206,25 +249,31 @@ mod tests {
             Action::ViewAudit { organisation },
             Action::ExportAudit { organisation },
             Action::ReplaySession(owner),
+            Action::ViewAdministration { organisation, part: Administration::People },
+            Action::Administer { organisation, part: Administration::AccessRules },
         ]
     }
 
-    fn allowed(role: Role, organisation: OrganisationId, user: UserId) -> [bool; 8] {
+    fn allowed(role: Role, organisation: OrganisationId, user: UserId) -> [bool; 10] {
         actions(organisation, user).map(|action| authorize(&actor(role), action) == Decision::Allow)
     }
 
     #[test]
     fn every_role_may_do_exactly_what_the_table_says() {
-        // view cluster, exec, view session, attach, end, view audit, export audit, replay
+        // view cluster, exec, view session, attach, end, view audit, export audit, replay, view administration, administer
         for (role, mine, theirs) in [
-            (Role::Owner, [true; 8], [true, true, true, false, true, true, true, true]),
-            (Role::Admin, [true; 8], [true, true, true, false, true, true, true, true]),
+            (Role::Owner, [true; 10], [true, true, true, false, true, true, true, true, true, true]),
+            (Role::Admin, [true; 10], [true, true, true, false, true, true, true, true, true, true]),
             (
                 Role::Auditor,
-                [true, false, true, false, true, true, true, true],
-                [true, false, true, false, false, true, true, true],
+                [true, false, true, false, true, true, true, true, true, false],
+                [true, false, true, false, false, true, true, true, true, false],
             ),
-            (Role::Member, [true; 8], [true, true, false, false, false, true, true, false]),
+            (
+                Role::Member,
+                [true, true, true, true, true, true, true, true, false, false],
+                [true, true, false, false, false, true, true, false, false, false],
+            ),
         ] {
             assert_eq!(allowed(role, HERE, ME), mine, "{role:?}, own");
             assert_eq!(allowed(role, HERE, ANOTHER), theirs, "{role:?}, another's");
@@ -234,7 +283,7 @@ mod tests {
     #[test]
     fn nobody_may_do_anything_in_another_organisation() {
         for role in Role::ALL {
-            assert_eq!(allowed(role, ELSEWHERE, ME), [false; 8], "{role:?}");
+            assert_eq!(allowed(role, ELSEWHERE, ME), [false; 10], "{role:?}");
         }
     }
 

@@ -103,6 +103,26 @@ typed_id!(
     SessionId,
     "session"
 );
+typed_id!(
+    /// A group of people of an organisation.
+    GroupId,
+    "group"
+);
+typed_id!(
+    /// An invitation into an organisation.
+    InvitationId,
+    "invitation"
+);
+typed_id!(
+    /// An access rule: who may open what.
+    AccessRuleId,
+    "access rule"
+);
+typed_id!(
+    /// Somebody's request for an access that another person has to approve.
+    AccessRequestId,
+    "access request"
+);
 
 /// Names one source of input within a session: a browser tab, chosen at random by that tab.
 ///
