@@ -180,13 +180,11 @@ fn listen_for_agents(
 
 /// How agents join this relay, as far as it can tell.
 fn joining(config: &Config, public_url: &PublicUrl, tunnel: SocketAddr, authority: &Ca) -> Option<Arc<Joining>> {
-    match Joining::address(config.tunnel_address.as_ref(), public_url, tunnel.port()) {
-        Ok(relay) => Some(Arc::new(Joining { relay, pin: authority.pin() })),
-        Err(_) => {
-            tracing::warn!("no agent can be asked to join: say with --tunnel-address what agents dial");
-            None
-        }
+    let relay = Joining::address(config.tunnel_address.as_ref(), public_url, tunnel.port()).ok();
+    if relay.is_none() {
+        tracing::warn!("no agent can be asked to join: say with --tunnel-address what agents dial");
     }
+    relay.map(|relay| Arc::new(Joining { relay, pin: authority.pin() }))
 }
 
 async fn load_authority(data: PathBuf, now: UnixMillis) -> anyhow::Result<Ca> {

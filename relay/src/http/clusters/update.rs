@@ -35,6 +35,7 @@ pub struct ClusterChangeBody {
 /// How long sessions may live. What is null or left out is as the organisation says.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the unit belongs into the name")]
 pub struct LimitsBody {
     /// How long a session lives at most, in seconds.
     session_max_seconds: Option<u64>,
