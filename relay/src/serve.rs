@@ -90,6 +90,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
     app.lifecycle.spawn(store_activity(app.clone()));
+    app.lifecycle.spawn(age_rights(app.clone()));
     tokio::spawn(recording_jobs::keep_retention(app.store.clone(), recordings, app.clock.clone()));
     http::server::spawn(listener, &app);
     Ok(Serving { app, http, tunnel, tunnel_listener, _lock: lock })
@@ -157,6 +158,13 @@ fn sessions(
 async fn follow_agents(app: App, events: mpsc::Receiver<AgentEvent>) {
     tokio::select! {
         () = app.sessions.clone().follow_agents(events) => {}
+        () = app.lifecycle.draining().cancelled() => {}
+    }
+}
+
+async fn age_rights(app: App) {
+    tokio::select! {
+        () = app.sessions.age_rights() => {}
         () = app.lifecycle.draining().cancelled() => {}
     }
 }

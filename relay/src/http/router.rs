@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
-use super::{assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, recordings, sessions};
+use super::{access_requests, access_rules, assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, recordings, sessions};
 use crate::app::App;
 
 #[derive(OpenApi)]
@@ -23,6 +23,7 @@ use crate::app::App;
     tags(
         (name = "login", description = "Signing in and out"),
         (name = "clusters", description = "Registered clusters and what is in them"),
+        (name = "access", description = "Who may open what"),
         (name = "sessions", description = "Terminals"),
         (name = "recordings", description = "What was on the screens of sessions"),
         (name = "audit", description = "What was done, by whom and from where"),
@@ -39,6 +40,7 @@ pub fn router(app: App) -> Router {
         .route("/api", any(no_endpoint))
         .fallback(assets::serve)
         .method_not_allowed_fallback(no_method)
+        .layer(layer::from_fn_with_state(app.clone(), middleware::age_rights))
         .layer(layer::from_fn_with_state(app.clone(), middleware::require_origin))
         .layer(layer::from_fn_with_state(app.clone(), middleware::require_host));
     Router::new()
@@ -74,6 +76,17 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::join_tokens::post))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
+            // Who may open what
+            .routes(routes!(access_rules::list::get))
+            .routes(routes!(access_rules::create::post))
+            .routes(routes!(access_rules::dry_run::post))
+            .routes(routes!(access_rules::get::get))
+            .routes(routes!(access_rules::update::put))
+            .routes(routes!(access_rules::delete::delete))
+            .routes(routes!(access_rules::explanation::get))
+            .routes(routes!(access_requests::list::get))
+            .routes(routes!(access_requests::create::post))
+            .routes(routes!(access_requests::decide::post))
             // What was done
             .routes(routes!(audit_events::list::get))
             .routes(routes!(audit_events::stream::get))

@@ -1,5 +1,6 @@
 //! The store's promises, each on both engines.
 
+mod access;
 mod agents;
 mod audit;
 mod clusters;
