@@ -10,6 +10,7 @@ use crate::domain::audit::Origin;
 use crate::domain::cluster::ClusterType;
 use crate::domain::labels::Labels;
 use crate::domain::name::DisplayName;
+use crate::joining::MAX_REPLICAS;
 use crate::store::{NewCluster, StoreError};
 
 /// The flags.
@@ -22,6 +23,10 @@ pub struct CreateClusterArgs {
     /// The cluster's name
     #[arg(long, value_name = "NAME")]
     name: DisplayName,
+
+    /// How many replicas of the agent are to join with the token
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=MAX_REPLICAS))]
+    replicas: u16,
 }
 
 pub(super) async fn run(desk: &Desk, args: CreateClusterArgs) -> anyhow::Result<JoinCommand> {
@@ -40,5 +45,5 @@ pub(super) async fn run(desk: &Desk, args: CreateClusterArgs) -> anyhow::Result<
             }
             other => other.into(),
         })?;
-    issue(desk, &cluster).await
+    issue(desk, &cluster, args.replicas).await
 }

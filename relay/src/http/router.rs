@@ -72,6 +72,8 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::update::patch))
             .routes(routes!(clusters::revoke::delete))
             .routes(routes!(clusters::join_tokens::post))
+            .routes(routes!(clusters::agents::get))
+            .routes(routes!(clusters::revoke_agent::delete))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
             // What was done
@@ -130,6 +132,7 @@ mod tests {
                 let path = path
                     .replace("{id}", "01890000-0000-7000-8000-000000000000")
                     .replace("{namespace}", "shop")
+                    .replace("{agent}", "01890000-0000-7000-8000-000000000000")
                     .replace("{index}", "1");
                 let response = relay.request(&method.to_uppercase(), &path).json(Value::Null).send().await;
                 let expected: &[u16] = if path == "/api/v1/login-sessions" { &[422] } else { &[401] };

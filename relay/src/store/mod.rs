@@ -39,7 +39,7 @@ pub use self::audit::{AuditFilter, AuditPage, AuditRun, UserFilter};
 pub use self::clusters::{ClusterChange, NewCluster};
 use self::engine::Engine;
 pub use self::error::StoreError;
-pub use self::join_tokens::{JoinGrant, NewJoinToken};
+pub use self::join_tokens::{Enrolled, JoinGrant, NewJoinToken};
 pub use self::login_sessions::NewLoginSession;
 pub use self::organisations::NewOrganisation;
 pub use self::page::{Cursor, InvalidCursor, List, Page, PageRequest};

@@ -102,6 +102,8 @@ slugs!(
         AgentDisconnected = "agent_disconnected",
         /// An agent was not let in with the certificate that it has.
         AgentRefused = "agent_refused",
+        /// Somebody connected with a copy of an agent's identity.
+        AgentCloned = "agent_cloned",
         /// An agent got a new certificate.
         CertificateRenewed = "certificate_renewed",
         /// An agent asked for a new certificate and did not get one.

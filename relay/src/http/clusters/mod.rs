@@ -1,10 +1,12 @@
 //! Registered clusters, as browsers see them.
 
+pub mod agents;
 pub mod create;
 pub mod get;
 pub mod join_tokens;
 pub mod list;
 pub mod revoke;
+pub mod revoke_agent;
 pub mod update;
 
 use std::collections::BTreeMap;

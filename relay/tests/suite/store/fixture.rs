@@ -147,6 +147,7 @@ impl Fixture {
             organisation: cluster.organisation,
             cluster: cluster.id,
             expires_at: EXPIRY,
+            agents: 1,
         }
     }
 
@@ -164,6 +165,8 @@ impl Fixture {
             agent_version: "0.1.0".to_owned(),
             kubernetes_version: String::new(),
             certificate_expires_at: START.plus(Duration::from_hours(24)),
+            cloned: None,
+            about: None,
         }
     }
 
