@@ -6,6 +6,8 @@
 //! **Cancel safety.** Every method is one statement or one transaction: dropped before it answers, all of it happened or
 //! nothing did. Each says "cancel safe" in this sense.
 
+mod access_requests;
+mod access_rules;
 mod agents;
 mod audit;
 mod clusters;
@@ -18,6 +20,7 @@ mod page;
 mod recordings;
 mod redemption;
 mod replays;
+mod rights;
 mod rows;
 mod session_limits;
 mod sessions;
@@ -34,6 +37,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
 
+pub use self::access_requests::{AccessRequest, NewAccessRequest, RequestFilter, RequestState, Ruling};
+pub use self::access_rules::{NewAccessRule, RuleChange};
 pub use self::agents::{AgentSeen, RenewAgent};
 pub use self::audit::{AuditFilter, AuditPage, AuditRun, UserFilter};
 pub use self::clusters::{ClusterChange, NewCluster};
@@ -45,6 +50,7 @@ pub use self::organisations::NewOrganisation;
 pub use self::page::{Cursor, InvalidCursor, List, Page, PageRequest};
 pub use self::redemption::Redemption;
 pub use self::replays::NewReplay;
+pub use self::rights::{Colleague, SessionRights};
 pub use self::sessions::{ActivityNote, Departure, NewViewer, SessionFilter, StateFilter, ViewerBytes};
 pub use self::sign_in_links::NewSignInLink;
 pub use self::tickets::NewTicket;
