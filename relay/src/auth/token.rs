@@ -29,6 +29,10 @@ pub enum TokenKind {
     LoginSession,
     /// With it a person reads one recording for some hours.
     Replay,
+    /// With it a program does what its maker may, within its scopes.
+    Api,
+    /// With it a person joins an organisation, once.
+    Invitation,
 }
 
 impl TokenKind {
@@ -37,9 +41,11 @@ impl TokenKind {
         match self {
             Self::Join => "plj_",
             Self::SignInLink => "pll_",
-            Self::Ticket => "plt_",
+            Self::Ticket => "plk_",
             Self::LoginSession => "pls_",
             Self::Replay => "plr_",
+            Self::Api => "plt_",
+            Self::Invitation => "pli_",
         }
     }
 }

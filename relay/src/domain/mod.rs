@@ -5,6 +5,7 @@ pub mod agent;
 pub mod audit;
 pub mod cluster;
 pub mod labels;
+pub mod login;
 pub mod name;
 pub mod organisation;
 pub mod recording;
