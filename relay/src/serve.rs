@@ -11,6 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::audit;
+use crate::auth::seal::SealingKeys;
+use crate::auth::sign_in::SignInMethods;
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
@@ -59,24 +61,28 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         None => PublicUrl::of_listener(http)?,
     };
     let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
+    let sealing = SealingKeys::load_or_create(config.sealing_key_file.as_deref(), &config.data, &entropy)?;
     let recordings = RecordingsStore::open(&config.recordings_store, std::env::vars())
         .with_context(|| format!("recordings cannot be kept in {}", config.recordings_store))?;
     let archives = Archives::new(recordings.clone(), data_folder::create_hot_logs(&config.data)?);
     let (recorder, sealed) = recorder(&config, recordings.clone())?;
     let sessions = sessions(&config, &store, recorder, &agents, (&clock, &entropy));
     sessions.restore().await?;
+    let sign_in = SignInMethods::new(config.passwords, config.private_issuers, &public_url, &entropy)?;
     let app = App {
         config: Arc::new(config),
         public_url: Arc::new(public_url),
         store,
         clock,
         entropy,
+        sealing,
         lifecycle: Lifecycle::new(),
         agents: agents.clone(),
         sessions: sessions.clone(),
         archives,
         replays: Replays::default(),
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+        sign_in,
     };
     // Before the first agent can connect, so that no news is missed.
     app.lifecycle.spawn(follow_agents(app.clone()));
