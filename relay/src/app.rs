@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::auth::seal::SealingKeys;
+use crate::auth::sign_in::SignInMethods;
 use crate::clock::Clock;
 use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
@@ -27,6 +29,8 @@ pub struct App {
     pub clock: Clock,
     /// Where ids and tokens come from.
     pub entropy: Entropy,
+    /// Seals the secrets of others.
+    pub sealing: SealingKeys,
     /// When to stop, and what runs.
     pub lifecycle: Lifecycle,
     /// How agents join; `None` where the relay cannot tell what they are to dial.
@@ -41,4 +45,6 @@ pub struct App {
     pub replays: Replays,
     /// Bounds how often one address may try to sign in.
     pub sign_in_limiter: Arc<RateLimiter>,
+    /// The ways to sign in.
+    pub sign_in: SignInMethods,
 }

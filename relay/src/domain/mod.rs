@@ -11,3 +11,4 @@ pub mod organisation;
 pub mod recording;
 pub mod session;
 pub mod session_limits;
+pub mod sign_in;

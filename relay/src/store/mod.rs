@@ -26,6 +26,7 @@ mod rights;
 mod rows;
 mod session_limits;
 mod sessions;
+mod sign_in;
 mod sign_in_links;
 mod tickets;
 mod url;
@@ -55,6 +56,10 @@ pub use self::redemption::Redemption;
 pub use self::replays::NewReplay;
 pub use self::rights::{Colleague, SessionRights};
 pub use self::sessions::{ActivityNote, Departure, NewViewer, SessionFilter, StateFilter, ViewerBytes};
+pub use self::sign_in::{
+    ChallengePurpose, LoginProof, NewChallenge, NewPasskey, OidcSignIn, SignInAs, SignInProvider, SignInRefusal,
+    StoredPasskey, StoredPassword,
+};
 pub use self::sign_in_links::NewSignInLink;
 pub use self::tickets::NewTicket;
 pub use self::url::{DatabaseUrl, InvalidDatabaseUrl};

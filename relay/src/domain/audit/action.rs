@@ -76,6 +76,26 @@ slugs!(
         SignIn = "sign_in",
         /// Somebody tried to sign in and was not let in.
         SignInRefused = "sign_in_refused",
+        /// A person got a password, or another one.
+        PasswordSet = "password_set",
+        /// A person's password was removed.
+        PasswordRemoved = "password_removed",
+        /// A person may sign in with a new passkey.
+        PasskeyAdded = "passkey_added",
+        /// A passkey got another name.
+        PasskeyRenamed = "passkey_renamed",
+        /// A passkey was removed.
+        PasskeyRemoved = "passkey_removed",
+        /// An organisation's people may sign in at a provider.
+        SignInProviderCreated = "sign_in_provider_created",
+        /// A sign-in provider was changed.
+        SignInProviderChanged = "sign_in_provider_changed",
+        /// A sign-in provider was removed.
+        SignInProviderRemoved = "sign_in_provider_removed",
+        /// It became known who somebody is at a provider.
+        IdentityLinked = "identity_linked",
+        /// A provider said in which groups a person is.
+        GroupsFromProvider = "groups_from_provider",
         /// A login ended before its time.
         SignOut = "sign_out",
         /// An API token was made.
