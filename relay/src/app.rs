@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::auth::seal::SealingKeys;
 use crate::clock::Clock;
 use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
@@ -26,6 +27,8 @@ pub struct App {
     pub clock: Clock,
     /// Where ids and tokens come from.
     pub entropy: Entropy,
+    /// Seals the secrets of others.
+    pub sealing: SealingKeys,
     /// When to stop, and what runs.
     pub lifecycle: Lifecycle,
     /// The connected agents.

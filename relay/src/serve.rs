@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::audit;
+use crate::auth::seal::SealingKeys;
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
@@ -59,6 +60,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         None => PublicUrl::of_listener(http)?,
     };
     let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
+    let sealing = SealingKeys::load_or_create(config.sealing_key_file.as_deref(), &config.data, &entropy)?;
     let recordings = RecordingsStore::open(&config.recordings_store, std::env::vars())
         .with_context(|| format!("recordings cannot be kept in {}", config.recordings_store))?;
     let archives = Archives::new(recordings.clone(), data_folder::create_hot_logs(&config.data)?);
@@ -71,6 +73,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         store,
         clock,
         entropy,
+        sealing,
         lifecycle: Lifecycle::new(),
         agents: agents.clone(),
         sessions: sessions.clone(),

@@ -58,6 +58,11 @@ pub struct DataArgs {
     /// the data folder
     #[arg(long, global = true, env = "PODLATCH_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<DatabaseUrl>,
+
+    /// The keys that seal the credentials of others (of public clusters, of identity providers): 64 hexadecimal digits a
+    /// line; the first seals, all open. Without it, a key that the relay makes in the data folder
+    #[arg(long, global = true, env = "PODLATCH_SEALING_KEY_FILE", value_name = "FILE")]
+    pub sealing_key_file: Option<PathBuf>,
 }
 
 impl DataArgs {

@@ -95,6 +95,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The database.
     pub database: DatabaseUrl,
+    /// Where the sealing keys are, if not in the data folder.
+    pub sealing_key_file: Option<PathBuf>,
     /// Where people are served.
     pub http_listen: SocketAddr,
     /// Where agents are served.
@@ -184,6 +186,7 @@ impl TryFrom<ServeArgs> for Config {
             recordings_store: args.recordings_store.unwrap_or(StoreLocation::Folder(recordings)),
             recordings_patience: args.recordings_patience.get(),
             database: args.data.database(),
+            sealing_key_file: args.data.sealing_key_file,
             data: args.data.data,
             http_listen: args.http_listen,
             tunnel_listen: args.tunnel_listen,

@@ -21,6 +21,7 @@ use super::client::PeerAddress;
 use super::{rate_limit, router};
 use crate::app::App;
 use crate::audit::Receivers;
+use crate::auth::seal::SealingKeys;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::{Clock, ClockHand, UnixMillis};
 use crate::config::{CommandSource, Config, TlsEnd};
@@ -73,6 +74,7 @@ impl TestRelay {
         let config = Config {
             data: folder.path().to_owned(),
             database,
+            sealing_key_file: None,
             http_listen: loopback,
             tunnel_listen: loopback,
             public_url: None,
@@ -104,12 +106,14 @@ impl TestRelay {
             settings,
             TaskTracker::new(),
         );
+        let sealing = SealingKeys::load_or_create(None, folder.path(), &Entropy::system()).expect("is made");
         let app = App {
             config: Arc::new(config),
             public_url: Arc::new(ORIGIN.parse().expect("a URL")),
             store,
             clock,
             entropy: Entropy::system(),
+            sealing,
             lifecycle: Lifecycle::new(),
             agents: Agents::default(),
             sessions,
