@@ -111,18 +111,27 @@ impl ProblemKind {
 const fn refusal_status(code: RefusalCode) -> StatusCode {
     match code {
         RefusalCode::PodNotFound | RefusalCode::ContainerNotFound => StatusCode::NOT_FOUND,
-        RefusalCode::ContainerRequired | RefusalCode::PodPending | RefusalCode::PodEnded => StatusCode::CONFLICT,
+        RefusalCode::ContainerRequired
+        | RefusalCode::PodPending
+        | RefusalCode::PodEnded
+        | RefusalCode::IdentityMode => StatusCode::CONFLICT,
         RefusalCode::NoShell | RefusalCode::CommandNotFound => StatusCode::UNPROCESSABLE_ENTITY,
-        RefusalCode::Forbidden | RefusalCode::NotAllowedByAgent => StatusCode::FORBIDDEN,
+        RefusalCode::Forbidden
+        | RefusalCode::NotAllowedByAgent
+        | RefusalCode::IdentityRefused
+        | RefusalCode::DebugNotAllowed => StatusCode::FORBIDDEN,
         RefusalCode::TooManySessions => StatusCode::TOO_MANY_REQUESTS,
         RefusalCode::NoSuchSession => StatusCode::GONE,
         RefusalCode::AgentOffline | RefusalCode::Draining | RefusalCode::KubernetesUnreachable => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         RefusalCode::AgentTimeout => StatusCode::GATEWAY_TIMEOUT,
-        RefusalCode::BadRequest | RefusalCode::KubernetesError | RefusalCode::AgentProtocol | RefusalCode::Other(_) => {
-            StatusCode::BAD_GATEWAY
-        }
+        RefusalCode::BadRequest
+        | RefusalCode::KubernetesError
+        | RefusalCode::AgentProtocol
+        | RefusalCode::DebugImageFailed
+        | RefusalCode::DebugFailed
+        | RefusalCode::Other(_) => StatusCode::BAD_GATEWAY,
     }
 }
 
