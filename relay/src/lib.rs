@@ -16,6 +16,7 @@ pub mod domain;
 pub mod entropy;
 pub mod http;
 pub mod lifecycle;
+pub mod outbound;
 pub mod pki;
 pub mod recording;
 mod recording_jobs;
