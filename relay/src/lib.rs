@@ -19,6 +19,7 @@ pub mod joining;
 pub mod lifecycle;
 pub mod outbound;
 pub mod pki;
+pub mod public;
 pub mod recording;
 mod recording_jobs;
 pub mod replay;

@@ -19,7 +19,9 @@ use crate::entropy::Entropy;
 use crate::http::{self, rate_limit};
 use crate::joining::Joining;
 use crate::lifecycle::{Lifecycle, Signals};
+use crate::outbound::{Dialler, SystemResolver};
 use crate::pki::Ca;
+use crate::public::keeper::{Keeper, KeeperBell, KeeperParts};
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, Sealed};
 use crate::recording_jobs;
@@ -74,6 +76,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let parts = (store.clone(), Arc::clone(&authority), clock.clone(), entropy.clone());
     let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, agents.clone())?;
     let tunnel = tunnel_listener.address()?;
+    let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
     let app = App {
         joining: joining(&config, &public_url, tunnel, &authority),
         config: Arc::new(config),
@@ -84,12 +87,15 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         sealing,
         lifecycle: Lifecycle::new(),
         agents: agents.clone(),
+        dialler,
+        public_clusters: KeeperBell::default(),
         sessions: sessions.clone(),
         archives,
         replays: Replays::default(),
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
     };
     app.lifecycle.spawn(follow_agents(app.clone(), news));
+    app.lifecycle.spawn(keep_public_clusters(app.clone()));
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
     app.lifecycle.spawn(store_activity(app.clone()));
@@ -162,6 +168,18 @@ async fn follow_agents(app: App, events: mpsc::Receiver<AgentEvent>) {
         () = app.sessions.clone().follow_agents(events) => {}
         () = app.lifecycle.draining().cancelled() => {}
     }
+}
+
+async fn keep_public_clusters(app: App) {
+    let parts = KeeperParts {
+        store: app.store,
+        sealing: app.sealing,
+        dialler: app.dialler,
+        agents: app.agents,
+        clock: app.clock,
+        entropy: app.entropy,
+    };
+    Keeper::new(parts).run(app.public_clusters, app.lifecycle.draining().clone()).await;
 }
 
 async fn store_activity(app: App) {

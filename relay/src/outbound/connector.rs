@@ -66,8 +66,12 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// TLS as the web's servers have it: trusted are the authorities that browsers trust, which are compiled in.
+/// The authorities that browsers trust; they are compiled in, and no file is read.
+pub fn web_roots() -> RootCertStore {
+    webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
+}
+
+/// TLS as the web's servers have it.
 pub fn web_tls() -> ClientConfig {
-    let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-    ClientConfig::builder().with_root_certificates(Arc::new(roots)).with_no_client_auth()
+    ClientConfig::builder().with_root_certificates(Arc::new(web_roots())).with_no_client_auth()
 }

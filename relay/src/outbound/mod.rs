@@ -14,7 +14,7 @@ mod http_client;
 mod policy;
 
 pub use class::{AddressClass, classify};
-pub use connector::{Connector, web_tls};
+pub use connector::{Connector, web_roots, web_tls};
 pub use dial::{DialError, Dialler, Pinned, Resolve, Resolving, SystemResolver};
 pub use host::{DnsName, Host, HttpsUrl, InvalidUrl};
 pub use http_client::{FetchError, HttpClient};

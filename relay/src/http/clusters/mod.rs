@@ -1,5 +1,7 @@
 //! Registered clusters, as browsers see them.
 
+pub mod access;
+pub mod connection_tests;
 pub mod create;
 pub mod get;
 pub mod join_tokens;
@@ -29,7 +31,7 @@ use crate::tunnel::Agents;
 pub struct ClusterBody {
     id: String,
     name: String,
-    /// `private`: reached through an agent.
+    /// `private`: reached through an agent. `public`: by the relay itself.
     #[serde(rename = "type")]
     #[schema(example = "private")]
     type_: &'static str,
