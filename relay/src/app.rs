@@ -10,6 +10,8 @@ use crate::entropy::Entropy;
 use crate::http::rate_limit::RateLimiter;
 use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
+use crate::outbound::Dialler;
+use crate::public::keeper::KeeperBell;
 use crate::recording::archive::Archives;
 use crate::replay::Replays;
 use crate::session::Sessions;
@@ -37,6 +39,10 @@ pub struct App {
     pub joining: Option<Arc<Joining>>,
     /// The connected agents.
     pub agents: Agents,
+    /// The way to addresses that others chose.
+    pub dialler: Dialler,
+    /// Has the public clusters looked after.
+    pub public_clusters: KeeperBell,
     /// The live sessions.
     pub sessions: Sessions,
     /// The stored recordings.

@@ -20,7 +20,9 @@ use crate::entropy::Entropy;
 use crate::http::{self, rate_limit};
 use crate::joining::Joining;
 use crate::lifecycle::{Lifecycle, Signals};
+use crate::outbound::{Dialler, SystemResolver};
 use crate::pki::Ca;
+use crate::public::keeper::{Keeper, KeeperBell, KeeperParts};
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, Sealed};
 use crate::recording_jobs;
@@ -76,6 +78,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, agents.clone())?;
     let tunnel = tunnel_listener.address()?;
     let sign_in = SignInMethods::new(config.passwords, config.private_issuers, &public_url, &entropy)?;
+    let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
     let app = App {
         joining: joining(&config, &public_url, tunnel, &authority),
         config: Arc::new(config),
@@ -86,6 +89,8 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         sealing,
         lifecycle: Lifecycle::new(),
         agents: agents.clone(),
+        dialler,
+        public_clusters: KeeperBell::default(),
         sessions: sessions.clone(),
         archives,
         replays: Replays::default(),
@@ -93,6 +98,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         sign_in,
     };
     app.lifecycle.spawn(follow_agents(app.clone(), news));
+    app.lifecycle.spawn(keep_public_clusters(app.clone()));
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
     app.lifecycle.spawn(store_activity(app.clone()));
@@ -165,6 +171,18 @@ async fn follow_agents(app: App, events: mpsc::Receiver<AgentEvent>) {
         () = app.sessions.clone().follow_agents(events) => {}
         () = app.lifecycle.draining().cancelled() => {}
     }
+}
+
+async fn keep_public_clusters(app: App) {
+    let parts = KeeperParts {
+        store: app.store,
+        sealing: app.sealing,
+        dialler: app.dialler,
+        agents: app.agents,
+        clock: app.clock,
+        entropy: app.entropy,
+    };
+    Keeper::new(parts).run(app.public_clusters, app.lifecycle.draining().clone()).await;
 }
 
 async fn store_activity(app: App) {

@@ -91,6 +91,9 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::join_tokens::post))
             .routes(routes!(clusters::agents::get))
             .routes(routes!(clusters::revoke_agent::delete))
+            .routes(routes!(clusters::access::put))
+            .routes(routes!(clusters::connection_tests::post))
+            .routes(routes!(clusters::connection_tests::post_registered))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
             // What was done

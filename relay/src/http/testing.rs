@@ -38,6 +38,8 @@ use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
 use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
+use crate::outbound::{AddressPolicy, Dialler, SystemResolver};
+use crate::public::keeper::KeeperBell;
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, StoreLocation};
 use crate::replay::Replays;
@@ -86,6 +88,7 @@ impl TestRelay {
             tunnel_address: None,
             tls: TlsEnd::Nowhere,
             trusted_proxies: Vec::new(),
+            outbound: AddressPolicy::default(),
             grace: Duration::from_mins(5),
             limits: SessionLimits::default(),
             after_exit: AfterExit::Leave,
@@ -114,6 +117,7 @@ impl TestRelay {
             TaskTracker::new(),
         );
         let sealing = SealingKeys::load_or_create(None, folder.path(), &Entropy::system()).expect("is made");
+        let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
         let app = App {
             config: Arc::new(config),
             public_url: Arc::new(ORIGIN.parse().expect("a URL")),
@@ -127,6 +131,8 @@ impl TestRelay {
                 pin: format!("sha256:{}", "ab".repeat(32)).parse().expect("a pin"),
             })),
             agents: Agents::default(),
+            dialler,
+            public_clusters: KeeperBell::default(),
             sessions,
             archives,
             replays: Replays::default(),

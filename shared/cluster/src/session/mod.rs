@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Client;
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_podexec::holder::{self, HolderHandle, Started};
 use podlatch_podexec::reap::{self, Remains};
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
@@ -86,7 +87,7 @@ impl Sessions {
     }
 
     /// Serves one stream of the relay until it ends. Cancel safe: a dropped stream detaches, the session lives on.
-    pub async fn serve(&self, request: SessionRequest, send: quinn::SendStream, recv: quinn::RecvStream) {
+    pub async fn serve(&self, request: SessionRequest, send: SendHalf, recv: RecvHalf) {
         match request {
             SessionRequest::Open(open) => self.open(*open, send, recv).await,
             SessionRequest::Attach(attach) => self.attach(attach, send, recv).await,
@@ -122,7 +123,7 @@ impl Sessions {
         }
     }
 
-    async fn open(&self, with: OpenWith, send: quinn::SendStream, recv: quinn::RecvStream) {
+    async fn open(&self, with: OpenWith, send: SendHalf, recv: RecvHalf) {
         if with.identity != Identity::Agent {
             let refusal = Refusal::new(RefusalCode::IdentityMode, "the agent impersonates nobody");
             return pump::refuse(send, refusal).await;
@@ -190,7 +191,7 @@ impl Sessions {
         Ok(())
     }
 
-    async fn attach(&self, attach: Attach, send: quinn::SendStream, recv: quinn::RecvStream) {
+    async fn attach(&self, attach: Attach, send: SendHalf, recv: RecvHalf) {
         let handle = self.table().get(&attach.session).and_then(Held::handle);
         let Some(handle) = handle else {
             return pump::refuse(send, Refusal::new(RefusalCode::NoSuchSession, "")).await;
