@@ -1,6 +1,6 @@
 //! The Podlatch agent. It dials out of a private cluster to its relay ([`tunnel`]), as the identity that a join token got
 //! it ([`enrolment`], [`identity`]), and serves what the relay asks for there: terminals ([`session`]) and what there is in
-//! the cluster ([`inventory`]), within what its owner allows ([`guard`]).
+//! the cluster ([`inventory`]), within what its owner allows ([`guard`], [`rights`]).
 
 pub mod config;
 pub mod doctor;
@@ -11,6 +11,7 @@ pub mod identity;
 pub mod inventory;
 pub mod kubernetes;
 pub mod lifecycle;
+pub mod rights;
 pub mod session;
 pub mod telemetry;
 pub mod tls;
@@ -33,7 +34,7 @@ use crate::health::Health;
 use crate::identity::{FileStore, Identity, IdentityStore, SecretStore};
 use crate::inventory::Inventory;
 use crate::lifecycle::{Lifecycle, Signals};
-use crate::session::Sessions;
+use crate::session::{Limits, Sessions};
 use crate::tunnel::{End, OnRefusal, Orders, Services, Settings, Tunnel, TunnelStatus};
 
 /// How long the sessions have to end their processes once the drain timeout is over.
@@ -91,10 +92,15 @@ impl Agent {
         let enrolment =
             Enrolment { relay: args.common.relay.clone(), pin: args.common.ca_pin, token: args.join_token()? };
         let guard = args.common.guard();
-        let max_sessions = usize::try_from(args.max_sessions).unwrap_or(usize::MAX);
-        let inventory = Inventory::new(client.clone(), guard.clone());
-        let exec_client = kubernetes::exec_client(args.common.kubeconfig.as_deref()).await?;
-        let sessions = Sessions::new(exec_client, inventory.clone(), guard, max_sessions, TaskTracker::new());
+        let limits = Limits {
+            guard: guard.clone(),
+            rights: args.common.rights(),
+            debug_images: args.common.debug_images.clone(),
+            max_sessions: usize::try_from(args.max_sessions).unwrap_or(usize::MAX),
+        };
+        let inventory = Inventory::new(client.clone(), guard);
+        let exec_client = kubernetes::exec_client(args.common.kubeconfig.as_deref(), &limits.rights).await?;
+        let sessions = Sessions::new(exec_client, inventory.clone(), limits, TaskTracker::new());
         let services = Services { sessions, inventory };
         let store = identity_store(&args.common.identity, &client);
         Ok(Self { client, store, enrolment, services, status })
