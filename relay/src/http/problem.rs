@@ -43,6 +43,8 @@ pub enum ProblemKind {
     NotJson,
     /// The JSON is not what this endpoint takes.
     Unprocessable,
+    /// What must be unique exists already.
+    Taken,
     /// The request was meant for another host.
     WrongHost,
     /// Too many tries.
@@ -81,6 +83,7 @@ impl ProblemKind {
             Self::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "Request too large"),
             Self::NotJson => ("not_json", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not JSON"),
             Self::Unprocessable => ("unprocessable", StatusCode::UNPROCESSABLE_ENTITY, "Unexpected content"),
+            Self::Taken => ("taken", StatusCode::CONFLICT, "Exists already"),
             Self::WrongHost => ("wrong_host", StatusCode::MISDIRECTED_REQUEST, "Wrong host"),
             Self::TooManyRequests => ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             Self::BadSignInLink => ("bad_sign_in_link", StatusCode::UNAUTHORIZED, "Sign-in link not valid"),

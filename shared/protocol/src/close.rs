@@ -112,6 +112,10 @@ numbered! {
     AgentLost = 17, "agent_lost", "The cluster's agent did not come back in time, and it ends such a session by itself. Open a new one.";
     /// It was never opened: refused by the agent, or by Kubernetes.
     NotOpened = 18, "not_opened", "The session could not be opened.";
+    /// Its cluster was revoked.
+    ClusterRevoked = 19, "cluster_revoked", "This cluster was taken out of your organisation, which ends its sessions. Ask an administrator of your organisation.";
+    /// The agent that held it was revoked.
+    AgentRevoked = 20, "agent_revoked", "The cluster's agent that held this session was revoked. Open a new one if the cluster has another agent, or ask an administrator of your organisation.";
 }
 
 numbered! {
