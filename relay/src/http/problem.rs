@@ -53,8 +53,6 @@ pub enum ProblemKind {
     SignInRefused,
     /// The login that there is does not suffice for this: another way, or a fresh one, is needed.
     FreshSignInNeeded,
-    /// There is one already.
-    Taken,
     /// A sign-in link that is no good.
     BadSignInLink,
     /// The session is over.
@@ -94,7 +92,6 @@ impl ProblemKind {
             Self::TooManyRequests => ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             Self::SignInRefused => ("sign_in_refused", StatusCode::UNAUTHORIZED, "Not signed in"),
             Self::FreshSignInNeeded => ("fresh_sign_in_needed", StatusCode::FORBIDDEN, "Sign in again for this"),
-            Self::Taken => ("taken", StatusCode::CONFLICT, "There is one already"),
             Self::BadSignInLink => ("bad_sign_in_link", StatusCode::UNAUTHORIZED, "Sign-in link not valid"),
             Self::SessionEnded => ("session_ended", StatusCode::GONE, "Session ended"),
             Self::ReplayOver => ("replay_over", StatusCode::FORBIDDEN, "Replay over"),

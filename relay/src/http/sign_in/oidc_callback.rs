@@ -60,7 +60,7 @@ pub async fn get(
     let (Ok(IdPath(id)), Ok(QueryOf(query))) = (id, query) else {
         return Turned::NotGood.into_response();
     };
-    let (token, login) = new_login(&app, client, now);
+    let (token, login) = new_login(&app, LoginMethod::Oidc, client, now);
     match finish(&app, id, query, &headers, (&login, now)).await {
         Ok(()) => match cookie::set(&app.public_url, &token, LOGIN_LIFETIME) {
             Ok(cookie) => (AppendHeaders([(header::SET_COOKIE, cookie)]), go("/")).into_response(),

@@ -56,7 +56,7 @@ pub async fn post(
     let now = app.clock.now();
     app.sign_in_limiter.take(address, now).map_err(too_many)?;
     let passkeys = passkeys(&app)?;
-    let (token, login) = new_login(&app, client, now);
+    let (token, login) = new_login(&app, LoginMethod::Passkey, client, now);
     let known = find(&app, passkeys, &body.credential).await?;
     let checked = match &known {
         Some(passkey) => check(&app, passkeys, &body, passkey, now).await?,

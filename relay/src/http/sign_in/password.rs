@@ -58,7 +58,7 @@ pub async fn post(
         let detail = "Passwords are not in use on this relay. Sign in another way.";
         return Err(Problem::new(ProblemKind::Forbidden, detail));
     };
-    let (token, login) = new_login(&app, client, now);
+    let (token, login) = new_login(&app, LoginMethod::Password, client, now);
     let email = body.email.parse::<Email>().ok();
     let account = email.as_ref().map_or("", Email::as_str);
     app.sign_in.per_account.take(account, address, now).map_err(too_many)?;

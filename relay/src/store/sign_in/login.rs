@@ -99,7 +99,8 @@ pub(super) async fn begin_login(
         who.method.slug(),
     )?;
     let row = fetch_optional!(tx.on(), LoginSessionRow, login_session_sql!("WHERE l.id = $1"), login.id.as_uuid())?;
-    let signed_in: LoginSession = known("login_sessions", row)?.try_into()?;
+    // It was begun here and now, by a member who stands.
+    let signed_in = known("login_sessions", known("login_sessions", row)?.standing(now)?.ok())?;
     let by = Origin::user(who.user, login.client.clone());
     let event = NewEvent::new(Action::SignIn, OrganisationId::from_uuid(organisation), by, now);
     append(tx, &event.detail("login_session", login.id.to_string()).detail("method", who.method.slug())).await?;
