@@ -175,7 +175,9 @@ impl Store {
         (decider, by, now): (UserId, &Origin, UnixMillis),
     ) -> Result<bool, StoreError> {
         let (state, rules, expires_at, action) = match ruling {
-            Ruling::Approve { rules, expires_at } => ("approved", rules.clone(), Some(*expires_at), Action::AccessApproved),
+            Ruling::Approve { rules, expires_at } => {
+                ("approved", rules.clone(), Some(*expires_at), Action::AccessApproved)
+            }
             Ruling::Deny => ("denied", BTreeSet::new(), None, Action::AccessDenied),
         };
         let new = &request.request;

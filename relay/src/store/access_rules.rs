@@ -29,7 +29,8 @@ pub struct NewAccessRule {
 impl NewAccessRule {
     /// The rule that an organisation begins with. Its id is made of the organisation's, which is random already.
     pub(super) fn first_of(organisation: OrganisationId, now: UnixMillis) -> Result<Self, StoreError> {
-        let hash: [u8; 32] = Sha256::new().chain_update(organisation.as_uuid()).chain_update(b"first rule").finalize().into();
+        let hash: [u8; 32] =
+            Sha256::new().chain_update(organisation.as_uuid()).chain_update(b"first rule").finalize().into();
         let mut ten = [0; 10];
         ten.copy_from_slice(&hash[..10]);
         let settings =
@@ -225,8 +226,7 @@ impl TryFrom<RuleRow> for AccessRule {
             id: AccessRuleId::from_uuid(row.id),
             organisation: OrganisationId::from_uuid(row.organisation_id),
             revision: number("access_rules.revision", row.revision)?,
-            settings: serde_json::from_str(&row.settings)
-                .map_err(|_| StoreError::Corrupt("access_rules.settings"))?,
+            settings: serde_json::from_str(&row.settings).map_err(|_| StoreError::Corrupt("access_rules.settings"))?,
             created_at: UnixMillis::new(row.created_at),
             updated_at: UnixMillis::new(row.updated_at),
         })

@@ -22,14 +22,8 @@ pub enum List {
 }
 
 impl List {
-    const ALL: [Self; 6] = [
-        Self::Organisations,
-        Self::Clusters,
-        Self::Agents,
-        Self::Sessions,
-        Self::AccessRules,
-        Self::AccessRequests,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Organisations, Self::Clusters, Self::Agents, Self::Sessions, Self::AccessRules, Self::AccessRequests];
 
     const fn letter(self) -> char {
         match self {

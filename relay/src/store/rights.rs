@@ -160,11 +160,7 @@ impl Store {
     }
 
     /// One person of the organisation. Cancel safe.
-    pub async fn colleague(
-        &self,
-        organisation: OrganisationId,
-        user: UserId,
-    ) -> Result<Option<Colleague>, StoreError> {
+    pub async fn colleague(&self, organisation: OrganisationId, user: UserId) -> Result<Option<Colleague>, StoreError> {
         let row = fetch_optional!(
             self.reader(),
             (String, String),

@@ -160,7 +160,7 @@ numbered! {
     /// The asked-for command does not exist in the container.
     CommandNotFound = 7, "command_not_found", "The container has no such command.";
     /// Kubernetes refused the exec.
-    Forbidden = 8, "forbidden", "Kubernetes does not allow the agent to open a terminal there. The cluster's administrator can grant \"get\" and \"create\" on \"pods/exec\".";
+    Forbidden = 8, "forbidden", "Kubernetes does not allow this. The cluster's administrator can grant what is missing, by a Role or ClusterRole and its binding.";
     /// The agent's own guard does not allow the namespace.
     NotAllowedByAgent = 9, "not_allowed_by_agent", "The cluster's agent is set up not to enter this namespace.";
     /// Too many sessions are open.
@@ -203,9 +203,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal whose detail is cut to [`MAX_DETAIL_BYTES`].
+    /// A refusal whose detail is cut to [`MAX_DETAIL_BYTES`] and holds no control characters.
     pub fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: cut(detail.into()) }
+        let mut detail = detail.into();
+        if detail.chars().any(char::is_control) {
+            detail = detail.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+        }
+        Self { code, detail: cut(detail) }
     }
 }
 
@@ -324,5 +328,6 @@ mod tests {
     fn a_detail_is_cut_at_a_character() {
         let refusal = Refusal::new(RefusalCode::Forbidden, "ä".repeat(MAX_DETAIL_BYTES));
         assert_eq!(refusal.detail.len(), MAX_DETAIL_BYTES);
+        assert_eq!(Refusal::new(RefusalCode::Forbidden, "a\x1b[2J\nb\u{9b}").detail, "a [2J b ");
     }
 }

@@ -309,9 +309,7 @@ fn named(patterns: &super::rule::Patterns, name: Option<&str>) -> Option<bool> {
 
 fn is_about(settings: &super::rule::RuleSettings, subject: &Subject) -> bool {
     let who = &settings.who;
-    who.users.contains(&subject.user)
-        || who.roles.contains(&subject.role)
-        || !who.groups.is_disjoint(&subject.groups)
+    who.users.contains(&subject.user) || who.roles.contains(&subject.role) || !who.groups.is_disjoint(&subject.groups)
 }
 
 fn is_in_cluster(settings: &super::rule::RuleSettings, target: &Target) -> bool {
@@ -360,7 +358,10 @@ fn weigh(question: &Question<'_>, allowing: &[(&AccessRule, &Terms)]) -> Decisio
 }
 
 fn shorten(limits: &mut LimitSettings, terms: &Terms) {
-    let shorter = |before: Option<_>, new: Option<super::rule::Seconds>| match (before, new.map(super::rule::Seconds::duration)) {
+    let shorter = |before: Option<_>, new: Option<super::rule::Seconds>| match (
+        before,
+        new.map(super::rule::Seconds::duration),
+    ) {
         (Some(before), Some(new)) => Some(std::cmp::min(before, new)),
         (before, new) => before.or(new),
     };

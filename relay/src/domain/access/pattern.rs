@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// A text that is no pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a pattern has 1 to {} characters, no control characters, and at most {} stars", Pattern::MAX_CHARACTERS, Pattern::MAX_STARS)]
+#[error(
+    "a pattern has 1 to {} characters, no control characters, and at most {} stars",
+    Pattern::MAX_CHARACTERS,
+    Pattern::MAX_STARS
+)]
 pub struct InvalidPattern;
 
 /// A name in which each `*` stands for any run of characters, none included. Everything else stands for itself.

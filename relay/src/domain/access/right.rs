@@ -115,8 +115,7 @@ impl RightInputs<'_> {
     /// Whether the right stands at `now`; otherwise the cause for which the session ends.
     pub fn stands(&self, now: UnixMillis) -> Result<(), EndCause> {
         let role = self.standing()?;
-        let subject =
-            Subject { user: self.user, organisation: self.organisation, role, groups: self.groups.clone() };
+        let subject = Subject { user: self.user, organisation: self.organisation, role, groups: self.groups.clone() };
         let question = Question {
             subject: &subject,
             target: self.target,

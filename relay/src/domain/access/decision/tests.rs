@@ -179,7 +179,8 @@ fn the_least_demanding_rule_decides_and_the_shortest_limits_hold() {
 #[test]
 fn an_approval_counts_for_its_person_place_action_rule_and_time_alone() {
     let (subject, target) = (ada(), pod());
-    let rules = [rule(9, json!({"effect": {"allow": {"approval": {"lasts_seconds": 60, "approvers": {"group": TEAM}}}}}))];
+    let rules =
+        [rule(9, json!({"effect": {"allow": {"approval": {"lasts_seconds": 60, "approvers": {"group": TEAM}}}}}))];
     let allowed = |approval: &Approval| {
         let approvals = [approval.clone()];
         matches!(decide(&Question { approvals: &approvals, ..ask(&subject, &target, &rules) }), Decision::Allow(_))
