@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use podlatch_cluster::guard::Guard;
 use podlatch_link::pin::CaPin;
 use podlatch_protocol::target::{NameError, Namespace};
 use secrecy::{ExposeSecret, SecretString};
-
-use crate::guard::Guard;
 
 /// The Podlatch agent: dials out of a private cluster and opens terminals in its pods.
 #[derive(Debug, Parser)]

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
+use podlatch_cluster::guard::Guard;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_protocol::version::{ENROLMENT_ALPN, TUNNEL_ALPN};
 use tokio::time::timeout;
 
 use crate::config::CommonArgs;
-use crate::guard::Guard;
 use crate::identity::Identity;
 use crate::tls::{Credentials, client_config};
 use crate::tunnel::dial::dial;

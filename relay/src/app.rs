@@ -8,7 +8,10 @@ use crate::clock::Clock;
 use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
 use crate::http::rate_limit::RateLimiter;
+use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
+use crate::outbound::Dialler;
+use crate::public::keeper::KeeperBell;
 use crate::recording::archive::Archives;
 use crate::replay::Replays;
 use crate::session::Sessions;
@@ -32,8 +35,14 @@ pub struct App {
     pub sealing: SealingKeys,
     /// When to stop, and what runs.
     pub lifecycle: Lifecycle,
+    /// How agents join; `None` where the relay cannot tell what they are to dial.
+    pub joining: Option<Arc<Joining>>,
     /// The connected agents.
     pub agents: Agents,
+    /// The way to addresses that others chose.
+    pub dialler: Dialler,
+    /// Has the public clusters looked after.
+    pub public_clusters: KeeperBell,
     /// The live sessions.
     pub sessions: Sessions,
     /// The stored recordings.

@@ -12,10 +12,10 @@ use super::{
     PublicUrl, Scheme, SessionTime, SignInArgs, switch,
 };
 use crate::audit::Receivers;
-use crate::auth::oidc::PrivateIssuers;
 use crate::auth::sign_in::PasswordSignIn;
 use crate::data_folder;
 use crate::domain::session_limits::{DEFAULT_IDLE_AFTER, DEFAULT_SESSION_MAX, IdleLimits, SessionLimits};
+use crate::outbound::AddressPolicy;
 use crate::recording::StoreLocation;
 use crate::store::DatabaseUrl;
 
@@ -46,6 +46,12 @@ pub struct ServeArgs {
     /// times. Without it the audit log names the other end of the connection, which is then the proxy
     #[arg(long, env = "PODLATCH_TRUSTED_PROXY", value_delimiter = ',', value_name = "BLOCK")]
     pub trusted_proxy: Vec<AddressBlock>,
+
+    /// Addresses besides the internet's that public clusters and identity providers may have, as an address or a block
+    /// (10.20.0.0/16); may be given several times. Without it what is private, or this machine's own, is not dialled for
+    /// anybody
+    #[arg(long, env = "PODLATCH_ALLOW_PUBLIC_CLUSTER_ADDRESSES", value_delimiter = ',', value_name = "BLOCK")]
+    pub allow_public_cluster_addresses: Vec<AddressBlock>,
 
     /// How long a session outlives its last viewer
     #[arg(long, env = "PODLATCH_GRACE", default_value_t = GraceTime::default(), value_name = "TIME")]
@@ -115,6 +121,8 @@ pub struct Config {
     pub tls: TlsEnd,
     /// The proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<AddressBlock>,
+    /// Which addresses that others chose are dialled.
+    pub outbound: AddressPolicy,
     /// How long a session outlives its last viewer.
     pub grace: Duration,
     /// How long a session lives where nobody says otherwise.
@@ -131,8 +139,8 @@ pub struct Config {
     pub audit: Receivers,
     /// Whether people sign in with passwords.
     pub passwords: PasswordSignIn,
-    /// Whether identity providers may be on private networks.
-    pub private_issuers: PrivateIssuers,
+    /// Where identity providers are asked.
+    pub issuers: AddressPolicy,
 }
 
 /// Where TLS ends.
@@ -204,12 +212,13 @@ impl TryFrom<ServeArgs> for Config {
             tunnel_address: args.addresses.tunnel_address,
             tls,
             trusted_proxies: args.trusted_proxy,
+            outbound: AddressPolicy::allowing(args.allow_public_cluster_addresses),
             grace: args.grace.get(),
             limits,
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
             commands: args.commands.into(),
             passwords: args.sign_in.passwords(),
-            private_issuers: args.sign_in.private_issuers(),
+            issuers: args.sign_in.issuers(),
             audit: args.audit.try_into()?,
         })
     }

@@ -2,6 +2,7 @@
 
 use podlatch_protocol::id::{ClusterId, OrganisationId};
 
+use super::labels::Labels;
 use super::name::DisplayName;
 use crate::clock::UnixMillis;
 
@@ -10,6 +11,8 @@ use crate::clock::UnixMillis;
 pub enum ClusterType {
     /// Through an agent inside it.
     Private,
+    /// By the relay itself.
+    Public,
 }
 
 impl ClusterType {
@@ -17,12 +20,13 @@ impl ClusterType {
     pub const fn slug(self) -> &'static str {
         match self {
             Self::Private => "private",
+            Self::Public => "public",
         }
     }
 
     /// The type with this stable name.
     pub fn from_slug(slug: &str) -> Option<Self> {
-        (slug == Self::Private.slug()).then_some(Self::Private)
+        [Self::Private, Self::Public].into_iter().find(|kind| kind.slug() == slug)
     }
 }
 
@@ -37,6 +41,8 @@ pub struct Cluster {
     pub name: DisplayName,
     /// How it is reached.
     pub cluster_type: ClusterType,
+    /// By what access rules may find it.
+    pub labels: Labels,
     /// When it was registered.
     pub created_at: UnixMillis,
     /// When it was revoked, if it was. Nothing enrols, connects or opens in it since.

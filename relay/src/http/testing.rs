@@ -21,7 +21,6 @@ use super::client::PeerAddress;
 use super::{rate_limit, router};
 use crate::app::App;
 use crate::audit::Receivers;
-use crate::auth::oidc::PrivateIssuers;
 use crate::auth::seal::SealingKeys;
 use crate::auth::sign_in::{PasswordSignIn, SignInMethods};
 use crate::auth::token::{Token, TokenKind};
@@ -31,10 +30,14 @@ use crate::data_folder;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::audit::Origin;
 use crate::domain::cluster::{Cluster, ClusterType};
+use crate::domain::labels::Labels;
 use crate::domain::organisation::{ClientInfo, Membership, Role};
 use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
+use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
+use crate::outbound::{AddressPolicy, Dialler, SystemResolver};
+use crate::public::keeper::KeeperBell;
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, StoreLocation};
 use crate::replay::Replays;
@@ -83,6 +86,7 @@ impl TestRelay {
             tunnel_address: None,
             tls: TlsEnd::Nowhere,
             trusted_proxies: Vec::new(),
+            outbound: AddressPolicy::default(),
             grace: Duration::from_mins(5),
             limits: SessionLimits::default(),
             after_exit: AfterExit::Leave,
@@ -91,7 +95,7 @@ impl TestRelay {
             commands: CommandSource::Screen,
             audit: Receivers::default(),
             passwords: PasswordSignIn::On,
-            private_issuers: PrivateIssuers::Allowed,
+            issuers: AddressPolicy::default(),
         };
         let parts = RecorderParts {
             hot: data_folder::create_hot_logs(folder.path()).expect("a folder"),
@@ -111,6 +115,7 @@ impl TestRelay {
             TaskTracker::new(),
         );
         let sealing = SealingKeys::load_or_create(None, folder.path(), &Entropy::system()).expect("is made");
+        let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
         let app = App {
             config: Arc::new(config),
             public_url: Arc::new(ORIGIN.parse().expect("a URL")),
@@ -119,14 +124,20 @@ impl TestRelay {
             entropy: Entropy::system(),
             sealing,
             lifecycle: Lifecycle::new(),
+            joining: Some(Arc::new(Joining {
+                relay: "relay.example.org:4433".parse().expect("an address"),
+                pin: format!("sha256:{}", "ab".repeat(32)).parse().expect("a pin"),
+            })),
             agents: Agents::default(),
+            dialler,
+            public_clusters: KeeperBell::default(),
             sessions,
             archives,
             replays: Replays::default(),
             sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
             sign_in: SignInMethods::new(
                 PasswordSignIn::On,
-                PrivateIssuers::Allowed,
+                AddressPolicy::default(),
                 &"http://localhost:8080".parse().expect("a URL"),
                 &Entropy::system(),
             )
@@ -202,6 +213,7 @@ impl TestRelay {
             organisation: of.membership.organisation.id,
             name: name.parse().expect("a name"),
             cluster_type: ClusterType::Private,
+            labels: Labels::default(),
         };
         self.app.store.create_cluster(&new, &Origin::operator(), self.app.clock.now()).await.expect("creates")
     }
@@ -240,6 +252,10 @@ impl TestRelay {
 
     pub(crate) fn post(&self, path: &str) -> TestRequest<'_> {
         self.request("POST", path)
+    }
+
+    pub(crate) fn patch(&self, path: &str) -> TestRequest<'_> {
+        self.request("PATCH", path)
     }
 
     pub(crate) fn delete(&self, path: &str) -> TestRequest<'_> {

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use podlatch_cluster::Services;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_link::stream::{RecvHalf, SendHalf, StreamEnd};
 use podlatch_link::transport::SESSION_PRIORITY;
 use podlatch_protocol::close::RefusalCode;
 use podlatch_protocol::codec::{self, CodecError};
@@ -14,11 +16,11 @@ use podlatch_protocol::control::Hello;
 use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::id::{AgentId, AgentInstanceId, ClusterId, OrganisationId, SessionId};
 use podlatch_protocol::request::Request;
-use quinn::{RecvStream, SendStream};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::here::Here;
 use crate::pki::AgentIdentity;
 
 /// How long an agent may take to accept a stream and its request.
@@ -42,6 +44,7 @@ struct Shared {
     events: broadcast::Sender<AgentEvent>,
     next_connection: AtomicU64,
     tasks: TaskTracker,
+    revoked: Notify,
 }
 
 /// Names one connection of an agent; never used again while the relay runs.
@@ -124,6 +127,7 @@ impl Default for Agents {
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 next_connection: AtomicU64::new(1),
                 tasks: TaskTracker::new(),
+                revoked: Notify::new(),
             }),
         }
     }
@@ -200,12 +204,34 @@ impl Agents {
         (self.shared.events.subscribe(), table.values().cloned().collect())
     }
 
+    /// Has the store asked for agents whose right was withdrawn just now, instead of a little later.
+    pub fn look_for_revoked(&self) {
+        self.shared.revoked.notify_one();
+    }
+
+    /// Returns when somebody said [`Self::look_for_revoked`]. Cancel safe.
+    pub(super) async fn asked_for_revoked(&self) {
+        self.shared.revoked.notified().await;
+    }
+
     /// Disconnects an agent whose right was withdrawn.
     pub fn revoke(&self, agent: AgentId) {
         if let Some(handle) = self.get(agent) {
             tracing::info!(agent.id = %agent, "disconnecting a revoked agent");
-            Disconnect::Revoked.close(&handle.inner.connection);
+            handle.inner.path.close(Disconnect::Revoked);
         }
+    }
+
+    /// Enters an agent in this process, which serves a cluster that the relay reaches by itself. It leaves when the
+    /// registration is dropped; `tasks` gets what it runs.
+    pub fn serve_here(
+        &self,
+        identity: AgentIdentity,
+        hello: Hello,
+        services: Services,
+        tasks: TaskTracker,
+    ) -> Registration {
+        self.register(Welcomed { identity, hello, path: Path::Here(Here::new(services, tasks)) })
     }
 
     /// Enters an agent, in place of an older connection of it. It leaves when the registration is dropped.
@@ -216,7 +242,7 @@ impl Agents {
                 identity: welcomed.identity,
                 connection_id,
                 hello: welcomed.hello,
-                connection: welcomed.connection,
+                path: welcomed.path,
                 silent: watch::Sender::new(false),
                 draining: AtomicBool::new(false),
                 open_streams: AtomicUsize::new(0),
@@ -226,7 +252,7 @@ impl Agents {
         let mut table = self.table();
         if let Some(older) = table.insert(handle.agent(), handle.clone()) {
             tracing::info!(agent.id = %handle.agent(), "a newer connection replaces an older one");
-            Disconnect::Replaced.close(&older.inner.connection);
+            older.inner.path.close(Disconnect::Replaced);
         }
         self.shared.send(handle.connected());
         drop(table);
@@ -250,18 +276,47 @@ impl Shared {
 pub(super) struct Welcomed {
     pub(super) identity: AgentIdentity,
     pub(super) hello: Hello,
-    pub(super) connection: quinn::Connection,
+    pub(super) path: Path,
+}
+
+/// Where an agent is.
+#[derive(Debug)]
+pub(super) enum Path {
+    /// At the other end of a tunnel.
+    Tunnel(quinn::Connection),
+    /// In this process: for a cluster that the relay serves itself.
+    Here(Here),
+}
+
+impl Path {
+    async fn open(&self) -> Result<StreamEnd, LinkError> {
+        match self {
+            Self::Tunnel(connection) => {
+                let (send, recv) = connection.open_bi().await?;
+                Ok((send.into(), recv.into()))
+            }
+            Self::Here(here) => here.open().ok_or(LinkError::Gone(quinn::ConnectionError::LocallyClosed)),
+        }
+    }
+
+    fn close(&self, reason: Disconnect) {
+        match self {
+            Self::Tunnel(connection) => reason.close(connection),
+            Self::Here(here) => here.close(),
+        }
+    }
 }
 
 /// Keeps an agent in the table.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub struct Registration {
     agents: Agents,
     handle: AgentHandle,
 }
 
 impl Registration {
-    pub(super) const fn handle(&self) -> &AgentHandle {
+    /// How to reach it.
+    pub const fn handle(&self) -> &AgentHandle {
         &self.handle
     }
 
@@ -292,6 +347,9 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         let (agent, connection) = (self.handle.agent(), self.handle.connection_id());
+        if let Path::Here(here) = &self.handle.inner.path {
+            here.close();
+        }
         let mut table = self.agents.table();
         if table.get(&agent).is_some_and(|current| current.connection_id() == connection) {
             table.remove(&agent);
@@ -311,7 +369,7 @@ struct Inner {
     identity: AgentIdentity,
     connection_id: ConnectionId,
     hello: Hello,
-    connection: quinn::Connection,
+    path: Path,
     silent: watch::Sender<bool>,
     draining: AtomicBool,
     open_streams: AtomicUsize,
@@ -372,12 +430,18 @@ impl AgentHandle {
 
     /// The smoothed round-trip time.
     pub fn round_trip(&self) -> Duration {
-        self.inner.connection.rtt()
+        match &self.inner.path {
+            Path::Tunnel(connection) => connection.rtt(),
+            Path::Here(_) => Duration::ZERO,
+        }
     }
 
     /// Whether the connection is not known to be over.
     pub fn is_connected(&self) -> bool {
-        self.inner.connection.close_reason().is_none()
+        match &self.inner.path {
+            Path::Tunnel(connection) => connection.close_reason().is_none(),
+            Path::Here(here) => !here.is_closed(),
+        }
     }
 
     /// Returns when nothing was heard of it for a while, at once where that is so already. Cancel safe.
@@ -389,7 +453,10 @@ impl AgentHandle {
 
     /// Returns when the connection is over. Cancel safe.
     pub async fn closed(&self) {
-        self.inner.connection.closed().await;
+        match &self.inner.path {
+            Path::Tunnel(connection) => drop(connection.closed().await),
+            Path::Here(here) => here.closed().await,
+        }
     }
 
     /// Opens a stream and sends its request; what follows on it is the request's business. Cancel safe: a stream that was
@@ -397,13 +464,13 @@ impl AgentHandle {
     pub async fn request(
         &self,
         request: &Request,
-    ) -> Result<(FrameWriter<SendStream>, FrameReader<RecvStream>), LinkError> {
+    ) -> Result<(FrameWriter<SendHalf>, FrameReader<RecvHalf>), LinkError> {
         let body = codec::encode(request)?;
         timeout(REQUEST, self.open(&body)).await.map_err(|_| LinkError::TimedOut)?
     }
 
-    async fn open(&self, body: &[u8]) -> Result<(FrameWriter<SendStream>, FrameReader<RecvStream>), LinkError> {
-        let (send, recv) = self.inner.connection.open_bi().await?;
+    async fn open(&self, body: &[u8]) -> Result<(FrameWriter<SendHalf>, FrameReader<RecvHalf>), LinkError> {
+        let (send, recv) = self.inner.path.open().await?;
         // Cannot fail: the stream was opened just now.
         let _ = send.set_priority(SESSION_PRIORITY);
         self.count(&send);
@@ -414,11 +481,11 @@ impl AgentHandle {
     }
 
     /// Counts a stream until it is over: it ends with its sending side, or with the connection.
-    fn count(&self, send: &SendStream) {
+    fn count(&self, send: &SendHalf) {
         let (stopped, inner) = (send.stopped(), Arc::clone(&self.inner));
         inner.open_streams.fetch_add(1, Ordering::Relaxed);
         self.inner.tasks.spawn(async move {
-            let _ = stopped.await;
+            stopped.await;
             inner.open_streams.fetch_sub(1, Ordering::Relaxed);
         });
     }

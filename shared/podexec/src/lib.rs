@@ -11,6 +11,7 @@
 //! Used by the agent for private clusters. It knows nothing of QUIC, of the relay's storage, or of people.
 
 pub mod client;
+pub mod direct;
 pub mod exec;
 pub mod holder;
 mod marks;

@@ -104,6 +104,12 @@ slugs!(
         OrganisationCreated = "organisation_created",
         /// A cluster was registered.
         ClusterCreated = "cluster_created",
+        /// A cluster's name, labels or settings were changed.
+        ClusterChanged = "cluster_changed",
+        /// It was replaced where a public cluster is reached and as whom.
+        ClusterAccessReplaced = "cluster_access_replaced",
+        /// It was tried whether a public cluster can be reached.
+        ClusterConnectionTested = "cluster_connection_tested",
         /// A cluster was revoked, with its agents and join tokens.
         ClusterRevoked = "cluster_revoked",
         /// A join token was made.

@@ -49,7 +49,7 @@ impl Office {
         let (path, owner) = (data.path(), Browser::new());
         let words = ["create-organisation", "--name", "Shop", "--owner-email", "owner@example.org"];
         let made = admin(path, &words);
-        let relay = Serving::start(path, &["--allow-private-issuers", "--password-sign-in"]);
+        let relay = Serving::start(path, &["--allow-issuer-addresses", "127.0.0.0/8", "--password-sign-in"]);
         let idp = Idp::start();
         let mut whole = json!({"name": "Work", "issuer": idp.url, "client_id": "podlatch", "client_secret": SECRET});
         merge(&mut whole, settings);
@@ -158,7 +158,8 @@ impl Office {
     /// Makes a group; gives its id.
     pub(crate) async fn group(&self, name: &str) -> String {
         let id = uuid::Uuid::now_v7();
-        let sql = "INSERT INTO user_groups (id, organisation_id, name, created_at) SELECT $1, id, $2, 0 FROM organisations";
+        let sql =
+            "INSERT INTO user_groups (id, organisation_id, name, created_at) SELECT $1, id, $2, 0 FROM organisations";
         sqlx::query(sql).bind(id).bind(name).execute(&mut self.database().await).await.expect("inserts");
         id.to_string()
     }

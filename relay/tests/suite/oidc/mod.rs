@@ -23,11 +23,12 @@ async fn an_unknown_person_is_let_in_where_the_organisation_says_so_and_is_in_th
         assert_eq!((&me["user"]["email"], &me["role"]), (&json!("ada@example.org"), &json!("member")));
         assert_eq!(office.groups_of("ada@example.org").await, ["Operators"]);
         // The next sign-in may say otherwise; what a person was given by people stays.
-        office.execute(&format!(
+        office
+            .execute(&format!(
             "INSERT INTO group_members SELECT g.id, g.organisation_id, u.id, 'manual', 0 FROM user_groups g, users u
              WHERE g.name = 'Viewers' AND u.email = 'ada@example.org' AND '{claims_in}' = 'userinfo'"
         ))
-        .await;
+            .await;
         assert_eq!(office.sign_in(&Browser::new(), ada(&[])).await, "/");
         assert_eq!(office.groups_of("ada@example.org").await, ["Viewers"], "the claim is gone");
     }
@@ -42,7 +43,15 @@ async fn a_token_that_is_not_the_providers_for_this_relay_now_is_not_taken() {
     let office = Office::open(json!({"unknown_people": "become_members"})).await;
     office.claims_in("id_token").await;
     for fault in [
-        "audience", "second_audience", "issuer", "nonce", "no_nonce", "expired", "signature", "unsigned", "symmetric",
+        "audience",
+        "second_audience",
+        "issuer",
+        "nonce",
+        "no_nonce",
+        "expired",
+        "signature",
+        "unsigned",
+        "symmetric",
         "quoted_verified",
     ] {
         office.fault(fault).await;
@@ -68,7 +77,11 @@ async fn an_answer_counts_once_and_only_in_the_browser_that_asked() {
     let callback = office.until_callback(&mine, ada(&[])).await;
     let changed = callback.replace("state=plc_", "state=plc_x");
     assert_eq!(mine.land(&changed).await, refused, "a state that the relay never gave");
-    assert_eq!(mine.land(&format!("{callback}&iss=https%3A%2F%2Fanother.example.org")).await, refused, "another issuer");
+    assert_eq!(
+        mine.land(&format!("{callback}&iss=https%3A%2F%2Fanother.example.org")).await,
+        refused,
+        "another issuer"
+    );
     let callback = office.until_callback(&mine, ada(&[])).await;
     assert_eq!(mine.land(&callback).await, "/");
     assert_eq!(mine.land(&callback).await, refused, "a replay");
@@ -91,7 +104,9 @@ async fn who_is_not_invited_unverified_of_a_foreign_domain_or_suspended_stays_ou
     office.invite("ada@example.org", "admin").await;
     assert_eq!(land(ada(&[])).await, "/");
     let events = office.audit().await;
-    assert!(events.iter().any(|event| event["action"] == "sign_in_refused" && event["details"]["reason"] == "not_invited"));
+    assert!(
+        events.iter().any(|event| event["action"] == "sign_in_refused" && event["details"]["reason"] == "not_invited")
+    );
     office.execute("UPDATE memberships SET suspended_at = 1 WHERE role = 'admin'").await;
     assert_eq!(land(ada(&[])).await, "/sign-in?refused=no_place");
     office.execute("UPDATE memberships SET suspended_at = NULL").await;
@@ -102,7 +117,8 @@ async fn who_is_not_invited_unverified_of_a_foreign_domain_or_suspended_stays_ou
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_alone_opens_nobodys_account_but_its_person_may_link_it() {
     let office = Office::open(json!({"unknown_people": "become_members"})).await;
-    let owner = |subject: &str| json!({"sub": subject, "email": "owner@example.org", "email_verified": true, "name": "O"});
+    let owner =
+        |subject: &str| json!({"sub": subject, "email": "owner@example.org", "email_verified": true, "name": "O"});
     assert_eq!(office.sign_in(&Browser::new(), owner("o-1")).await, "/sign-in?refused=address_taken");
     let browser = Browser::new();
     assert_eq!(office.link(&browser, owner("o-1")).await, "/sign-in?refused=sign_in_first", "nobody is signed in");
@@ -111,7 +127,11 @@ async fn an_address_alone_opens_nobodys_account_but_its_person_may_link_it() {
     let other = Browser::new();
     assert_eq!(office.sign_in(&other, owner("o-1")).await, "/");
     assert_eq!(office.me(&other).await["role"], "owner");
-    assert_eq!(office.sign_in(&Browser::new(), owner("o-2")).await, "/sign-in?refused=address_taken", "another subject");
+    assert_eq!(
+        office.sign_in(&Browser::new(), owner("o-2")).await,
+        "/sign-in?refused=address_taken",
+        "another subject"
+    );
     // A login by the provider's word makes no other proof of the person.
     let body = json!({"new_password": "correct horse battery"});
     assert_eq!(office.put(&other, "/api/v1/me/password", &body).await, StatusCode::FORBIDDEN);

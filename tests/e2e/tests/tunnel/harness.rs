@@ -17,6 +17,7 @@ use podlatch_relay::auth::token::{Token, TokenKind};
 use podlatch_relay::clock::{Clock, UnixMillis};
 use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::cluster::ClusterType;
+use podlatch_relay::domain::labels::Labels;
 use podlatch_relay::entropy::Entropy;
 use podlatch_relay::pki::{Ca, Lifetimes};
 use podlatch_relay::store::{DatabaseUrl, NewCluster, NewJoinToken, NewOrganisation, Store};
@@ -28,7 +29,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 /// Whatever takes longer than this does not happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What `kubeconfig` must hold for an agent that never needs Kubernetes: nobody listens there.
 const NO_CLUSTER: &str = r#"{"apiVersion":"v1","kind":"Config","current-context":"none",
@@ -99,6 +100,7 @@ impl Relay {
             organisation: self.organisation,
             name: "test".parse().expect("is a name"),
             cluster_type: ClusterType::Private,
+            labels: Labels::default(),
         };
         self.store.create_cluster(&cluster, &Origin::operator(), now).await.expect("is stored");
     }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_link::framing::read_one;
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_link::transport::SESSION_PRIORITY;
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::FrameKind;
 use podlatch_protocol::request::Request;
 use podlatch_protocol::session::ToRelay;
-use quinn::{RecvStream, SendStream};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::inventory::Inventory;
@@ -31,7 +32,7 @@ pub struct Services {
 
 impl Services {
     /// Serves one stream until it ends. Cancel safe as far as its services are.
-    pub async fn serve(self, mut send: SendStream, mut recv: RecvStream) {
+    pub async fn serve(self, mut send: SendHalf, mut recv: RecvHalf) {
         let request = match timeout(REQUEST, read_one(&mut recv)).await {
             Ok(Ok(Some(frame))) if frame.kind == FrameKind::REQUEST => codec::decode::<Request>(&frame.body).ok(),
             Ok(Ok(None)) => return,
@@ -42,7 +43,8 @@ impl Services {
             return refuse(&mut send, &mut recv).await;
         };
         let request = match request {
-            Request::Open(open) => SessionRequest::Open(open),
+            Request::Open(open) => SessionRequest::open(open),
+            Request::OpenWith(open) => SessionRequest::Open(open),
             Request::Attach(attach) => SessionRequest::Attach(attach),
             Request::Reap(reap) => SessionRequest::Reap(reap),
             Request::Watch(scope) => return self.inventory.serve(scope, send, recv).await,
@@ -53,7 +55,7 @@ impl Services {
     }
 }
 
-async fn refuse(send: &mut SendStream, recv: &mut RecvStream) {
+async fn refuse(send: &mut SendHalf, recv: &mut RecvHalf) {
     let _ = recv.stop(Disconnect::Protocol.code());
     let mut answer = BytesMut::new();
     let refusal = Refusal::new(RefusalCode::BadRequest, "");

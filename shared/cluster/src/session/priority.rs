@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-/// A stream's priority (`quinn::SendStream::set_priority`); the control stream has 2.
+/// A stream's priority (`podlatch_link::stream::SendHalf::set_priority`); the control stream has 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
     Interactive,

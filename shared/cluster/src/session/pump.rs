@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_podexec::holder::Link;
 use podlatch_protocol::close::Refusal;
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::request::ReapReply;
 use podlatch_protocol::session::{ToAgent, ToRelay};
-use quinn::{RecvStream, SendStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -33,7 +33,7 @@ pub(super) struct Pump {
 }
 
 /// Starts both directions. They end when the stream or the holder does.
-pub(super) fn start(send: SendStream, recv: RecvStream, tracker: &TaskTracker) -> (Link, Pump) {
+pub(super) fn start(send: SendHalf, recv: RecvHalf, tracker: &TaskTracker) -> (Link, Pump) {
     let (to_relay, outgoing) = mpsc::channel(TO_RELAY);
     let (incoming, from_relay) = mpsc::channel(FROM_RELAY);
     tracker.spawn(write(send, outgoing));
@@ -50,7 +50,7 @@ impl Pump {
 }
 
 /// Answers a stream with a refusal. Cancel safe.
-pub(super) async fn refuse(send: SendStream, refusal: Refusal) {
+pub(super) async fn refuse(send: SendHalf, refusal: Refusal) {
     let mut writer = FrameWriter::new(send);
     if refused(refusal).put(writer.buffer()).is_ok() {
         finish(writer).await;
@@ -58,7 +58,7 @@ pub(super) async fn refuse(send: SendStream, refusal: Refusal) {
 }
 
 /// Answers a reaping. Cancel safe.
-pub(super) async fn answer_reap(send: SendStream, reply: &ReapReply) {
+pub(super) async fn answer_reap(send: SendHalf, reply: &ReapReply) {
     let mut writer = FrameWriter::new(send);
     if let Ok(body) = codec::encode(reply) {
         frame::put(writer.buffer(), FrameKind::REAP_REPLY, &body);
@@ -66,14 +66,14 @@ pub(super) async fn answer_reap(send: SendStream, reply: &ReapReply) {
     }
 }
 
-async fn finish(mut writer: FrameWriter<SendStream>) {
+async fn finish(mut writer: FrameWriter<SendHalf>) {
     if let Ok(Ok(())) = timeout(ANSWER_TIMEOUT, writer.flush()).await {
         // Fails only where the stream is closed already.
         let _closed = writer.get_mut().finish();
     }
 }
 
-async fn write(send: SendStream, mut outgoing: mpsc::Receiver<ToRelay>) {
+async fn write(send: SendHalf, mut outgoing: mpsc::Receiver<ToRelay>) {
     let mut writer = FrameWriter::new(send);
     let mut demotion = Demotion::new(Instant::now());
     // Fails only where the stream is closed already, which the first flush reports.
@@ -98,7 +98,7 @@ async fn write(send: SendStream, mut outgoing: mpsc::Receiver<ToRelay>) {
     let _closed = writer.get_mut().finish();
 }
 
-async fn read(recv: RecvStream, incoming: mpsc::Sender<ToAgent>) {
+async fn read(recv: RecvHalf, incoming: mpsc::Sender<ToAgent>) {
     let mut reader = FrameReader::new(recv);
     loop {
         let frame = match reader.next().await {

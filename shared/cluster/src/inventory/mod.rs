@@ -16,12 +16,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 use podlatch_link::disconnect::Disconnect;
 use podlatch_link::framing::FrameWriter;
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::inventory::{InventoryEvent, Item, NamespaceItem, PodItem, WatchScope};
 use podlatch_protocol::target::{Namespace, PodName};
-use quinn::{RecvStream, SendStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -71,14 +71,14 @@ impl Inventory {
     }
 
     /// Serves one watch stream until the relay ends it, or the watch is refused. Cancel safe: the stream is then reset.
-    pub async fn serve(&self, watch: WatchScope, send: SendStream, _recv: RecvStream) {
+    pub async fn serve(&self, watch: WatchScope, send: SendHalf, _recv: RecvHalf) {
         // Fails only where the stream is over, which writing shows.
         let _ = send.set_priority(WATCH_PRIORITY);
         let stopped = send.stopped();
         let subscriber = Subscriber { writer: FrameWriter::new(send), ending: Ending::BrokenOff };
         tokio::select! {
             () = self.feed(watch, subscriber) => {}
-            _ = stopped => {}
+            () = stopped => {}
         }
     }
 
@@ -186,7 +186,7 @@ impl Drop for Lingering {
 
 /// The relay's end of a watch stream.
 struct Subscriber {
-    writer: FrameWriter<SendStream>,
+    writer: FrameWriter<SendHalf>,
     ending: Ending,
 }
 
