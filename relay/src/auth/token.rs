@@ -31,6 +31,10 @@ pub enum TokenKind {
     Challenge,
     /// With it a person reads one recording for some hours.
     Replay,
+    /// With it a program does what its maker may, within its scopes.
+    Api,
+    /// With it a person joins an organisation, once.
+    Invitation,
 }
 
 impl TokenKind {
@@ -39,10 +43,12 @@ impl TokenKind {
         match self {
             Self::Join => "plj_",
             Self::SignInLink => "pll_",
-            Self::Ticket => "plt_",
+            Self::Ticket => "plk_",
             Self::LoginSession => "pls_",
             Self::Challenge => "plc_",
             Self::Replay => "plr_",
+            Self::Api => "plt_",
+            Self::Invitation => "pli_",
         }
     }
 }

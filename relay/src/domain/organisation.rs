@@ -2,6 +2,7 @@
 
 use podlatch_protocol::id::{LoginSessionId, OrganisationId, UserId};
 
+use super::login::{LoginKind, LoginMethod, Scopes};
 use super::name::{DisplayName, Email};
 use crate::clock::UnixMillis;
 
@@ -80,13 +81,21 @@ pub struct ClientInfo {
     pub user_agent: String,
 }
 
-/// A signed-in browser.
+/// A signed-in browser, or an API token in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginSession {
     /// Its id.
     pub id: LoginSessionId,
+    /// Cookie or token.
+    pub kind: LoginKind,
+    /// How it began.
+    pub method: LoginMethod,
+    /// What it may be used for.
+    pub scopes: Scopes,
     /// Who signed in, and where.
     pub membership: Membership,
     /// When it ends by itself.
     pub expires_at: UnixMillis,
+    /// When it was last seen in use, to the minute.
+    pub last_used_at: Option<UnixMillis>,
 }

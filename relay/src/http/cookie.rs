@@ -70,18 +70,27 @@ pub fn flow(url: &PublicUrl, headers: &HeaderMap) -> Option<TokenHash> {
 /// The hash of the login session that a request's cookie names. `None` without exactly one well-formed cookie: two of one
 /// name mean that somebody else set one of them.
 pub fn login_session(url: &PublicUrl, headers: &HeaderMap) -> Option<TokenHash> {
+    let mut values = values(url, headers);
+    match (values.next(), values.next()) {
+        (Some(value), None) => TokenHash::parse(TokenKind::LoginSession, value),
+        _ => None,
+    }
+}
+
+/// Whether a request has a cookie of this name, good or not.
+pub fn is_present(url: &PublicUrl, headers: &HeaderMap) -> bool {
+    values(url, headers).next().is_some()
+}
+
+fn values<'a>(url: &PublicUrl, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
     let name = name(url);
-    let mut values = headers
+    headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter_map(|(key, value)| (key == name).then_some(value));
-    match (values.next(), values.next()) {
-        (Some(value), None) => TokenHash::parse(TokenKind::LoginSession, value),
-        _ => None,
-    }
+        .filter_map(move |(key, value)| (key == name).then_some(value))
 }
 
 fn cookie(url: &PublicUrl, value: &str, max_age_seconds: u64) -> String {

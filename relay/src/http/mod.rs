@@ -8,6 +8,7 @@ pub mod client;
 pub mod clusters;
 pub mod context;
 pub mod cookie;
+pub mod credential;
 pub mod extract;
 pub mod health;
 pub mod inventory;

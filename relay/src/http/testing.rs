@@ -12,8 +12,8 @@ use http_body_util::BodyExt;
 use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, UserId};
 use podlatch_protocol::request::AfterExit;
 use serde_json::Value;
-use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -31,6 +31,7 @@ use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::audit::Origin;
 use crate::domain::cluster::{Cluster, ClusterType};
 use crate::domain::labels::Labels;
+use crate::domain::login::{LoginMethod, Scope};
 use crate::domain::organisation::{ClientInfo, Membership, Role};
 use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
@@ -42,7 +43,7 @@ use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, StoreLocation};
 use crate::replay::Replays;
 use crate::session::{Sessions, Settings};
-use crate::store::{DatabaseUrl, NewCluster, NewLoginSession, NewOrganisation, NewSignInLink, Store};
+use crate::store::{DatabaseUrl, NewApiToken, NewCluster, NewLoginSession, NewOrganisation, NewSignInLink, Store};
 use crate::tunnel::Agents;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -185,6 +186,7 @@ impl TestRelay {
         let login = NewLoginSession {
             id: self.id(LoginSessionId::new),
             hash: cookie.hash(),
+            method: LoginMethod::Link,
             expires_at: now.plus(Duration::from_hours(12)),
             client: ClientInfo::default(),
         };
@@ -192,11 +194,38 @@ impl TestRelay {
         SignedIn { membership, cookie: format!("podlatch={}", cookie.expose()) }
     }
 
+    /// A connection past the store, for what no part of the relay does.
+    async fn database(&self) -> SqliteConnection {
+        let DatabaseUrl::Sqlite(path) = &self.app.config.database else { panic!("is SQLite") };
+        SqliteConnectOptions::new().filename(path).connect().await.expect("opens")
+    }
+
+    /// Runs statements past the store.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&mut self.database().await).await.expect("is done");
+    }
+
+    /// An API token of somebody, good for a day; the header's value.
+    pub(crate) async fn api_token(&self, of: &SignedIn, scopes: impl IntoIterator<Item = Scope>) -> String {
+        let (token, now) = (Token::generate(TokenKind::Api, &self.app.entropy), self.app.clock.now());
+        let new = NewApiToken {
+            id: self.id(LoginSessionId::new),
+            hash: token.hash(),
+            organisation: of.membership.organisation.id,
+            user: of.membership.user.id,
+            name: "a machine".parse().expect("a name"),
+            scopes: scopes.into_iter().collect(),
+            expires_at: now.plus(Duration::from_hours(24)),
+            client: ClientInfo::default(),
+        };
+        self.app.store.create_api_token(&new, &Origin::operator(), now).await.expect("creates");
+        format!("Bearer {}", token.expose())
+    }
+
     /// Makes somebody a member of another's organisation, which no part of the relay can do yet, and signs them in there.
     pub(crate) async fn joins(&self, of: &SignedIn, email: &str, role: Role) -> SignedIn {
         let (_, own) = self.sign_in_link(email).await;
-        let DatabaseUrl::Sqlite(path) = &self.app.config.database else { panic!("is SQLite") };
-        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("opens");
+        let mut connection = self.database().await;
         sqlx::query("UPDATE memberships SET organisation_id = $1, role = $2 WHERE organisation_id = $3")
             .bind(of.membership.organisation.id.as_uuid())
             .bind(role.slug())

@@ -7,10 +7,12 @@
 //! nothing did. Each says "cancel safe" in this sense.
 
 mod agents;
+mod api_tokens;
 mod audit;
 mod clusters;
 mod engine;
 mod error;
+mod groups;
 mod join_tokens;
 mod login_sessions;
 mod organisations;
@@ -37,12 +39,13 @@ use sqlx::{ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
 
 pub use self::agents::{AgentSeen, RenewAgent};
+pub use self::api_tokens::NewApiToken;
 pub use self::audit::{AuditFilter, AuditPage, AuditRun, UserFilter};
 pub use self::clusters::{ClusterChange, NewCluster};
 use self::engine::Engine;
 pub use self::error::StoreError;
 pub use self::join_tokens::{JoinGrant, NewJoinToken};
-pub use self::login_sessions::NewLoginSession;
+pub use self::login_sessions::{LoginStanding, NewLoginSession};
 pub use self::organisations::NewOrganisation;
 pub use self::page::{Cursor, InvalidCursor, List, Page, PageRequest};
 pub use self::public_clusters::{PublicCluster, StoredAccess};

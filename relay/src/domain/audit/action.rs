@@ -98,6 +98,8 @@ slugs!(
         GroupsFromProvider = "groups_from_provider",
         /// A login ended before its time.
         SignOut = "sign_out",
+        /// An API token was made.
+        ApiTokenCreated = "api_token_created",
         /// A sign-in link was made.
         SignInLinkCreated = "sign_in_link_created",
         /// An organisation was created.

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::auth::token::{Token, TokenHash, TokenKind};
 use crate::domain::audit::{Action, NO_ORGANISATION, NewEvent, Origin, Outcome};
+use crate::domain::login::LoginMethod;
 use crate::domain::organisation::{ClientInfo, Membership};
 use crate::http::client::ClientAddress;
 use crate::http::cookie;
@@ -78,6 +79,7 @@ pub async fn post(
     let login = NewLoginSession {
         id: LoginSessionId::new(now.since_epoch(), &app.entropy.bytes()),
         hash: token.hash(),
+        method: LoginMethod::Link,
         expires_at: now.plus(LOGIN_LIFETIME),
         client,
     };
@@ -86,7 +88,11 @@ pub async fn post(
         Redemption::Unknown => return Err(unknown()),
         Redemption::Used => return Err(no_good("This sign-in link has been used. Ask for a new one.")),
         Redemption::Expired => return Err(no_good("This sign-in link has expired. Ask for a new one.")),
-        Redemption::Withdrawn => return Err(no_good("You are no longer a member of this organisation.")),
+        Redemption::Withdrawn => {
+            return Err(no_good(
+                "You are no longer a member of this organisation, or you are suspended. Ask one of its owners or admins.",
+            ));
+        }
     };
     let cookie = cookie::set(&app.public_url, &token, LOGIN_LIFETIME).map_err(|_| Problem::internal())?;
     Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), Json(SignedIn::from(&membership))))

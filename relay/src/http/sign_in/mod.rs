@@ -25,6 +25,7 @@ use crate::auth::passkeys::{PasskeyError, Passkeys, Question};
 use crate::auth::password::PasswordError;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::UnixMillis;
+use crate::domain::login::LoginMethod;
 use crate::domain::organisation::{ClientInfo, LoginSession};
 use crate::store::{ChallengePurpose, NewChallenge, NewLoginSession};
 
@@ -66,11 +67,12 @@ pub(crate) fn passkeys(app: &App) -> Result<&Passkeys, Problem> {
 }
 
 /// A login that may come to be, and its cookie's token.
-fn new_login(app: &App, client: ClientInfo, now: UnixMillis) -> (Token, NewLoginSession) {
+fn new_login(app: &App, method: LoginMethod, client: ClientInfo, now: UnixMillis) -> (Token, NewLoginSession) {
     let token = Token::generate(TokenKind::LoginSession, &app.entropy);
     let login = NewLoginSession {
         id: LoginSessionId::new(now.since_epoch(), &app.entropy.bytes()),
         hash: token.hash(),
+        method,
         expires_at: now.plus(LOGIN_LIFETIME),
         client,
     };

@@ -60,7 +60,7 @@ pub async fn get(
     let (Ok(IdPath(id)), Ok(QueryOf(query))) = (id, query) else {
         return Turned::NotGood.into_response();
     };
-    let (token, login) = new_login(&app, client, now);
+    let (token, login) = new_login(&app, LoginMethod::Oidc, client, now);
     match finish(&app, id, query, &headers, (&login, now)).await {
         Ok(()) => match cookie::set(&app.public_url, &token, LOGIN_LIFETIME) {
             Ok(cookie) => (AppendHeaders([(header::SET_COOKIE, cookie)]), go("/")).into_response(),
@@ -134,6 +134,6 @@ async fn refuse(
     (login, now): (&NewLoginSession, UnixMillis),
 ) -> Result<(), Turned> {
     let whose = provider.map(|provider| (provider.organisation, None));
-    app.store.note_refused_sign_in(whose, LoginMethod::Oidc, reason, (login, now)).await?;
+    app.store.note_refused_sign_in(whose, reason, (login, now)).await?;
     Err(Turned::NotGood)
 }

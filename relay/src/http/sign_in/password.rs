@@ -58,7 +58,7 @@ pub async fn post(
         let detail = "Passwords are not in use on this relay. Sign in another way.";
         return Err(Problem::new(ProblemKind::Forbidden, detail));
     };
-    let (token, login) = new_login(&app, client, now);
+    let (token, login) = new_login(&app, LoginMethod::Password, client, now);
     let email = body.email.parse::<Email>().ok();
     let account = email.as_ref().map_or("", Email::as_str);
     app.sign_in.per_account.take(account, address, now).map_err(too_many)?;
@@ -71,10 +71,10 @@ pub async fn post(
     let Some(user) = user.filter(|_| is_it) else {
         let reason = if user.is_some() { "wrong_password" } else { "unknown" };
         let whose = app.store.log_of(user).await?;
-        app.store.note_refused_sign_in(whose, LoginMethod::Password, reason, (&login, now)).await?;
+        app.store.note_refused_sign_in(whose, reason, (&login, now)).await?;
         return Err(refused());
     };
-    let who = SignInAs { user, organisation: body.organisation, method: LoginMethod::Password };
+    let who = SignInAs { user, organisation: body.organisation };
     // Somebody who knows the password may learn that they are suspended; a guesser learns nothing from the same words.
     let session = app.store.sign_in_as(who, &login, now).await?.map_err(|_| refused())?;
     signed_in(&app, &token, &session)
