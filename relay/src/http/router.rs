@@ -89,6 +89,8 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::update::patch))
             .routes(routes!(clusters::revoke::delete))
             .routes(routes!(clusters::join_tokens::post))
+            .routes(routes!(clusters::agents::get))
+            .routes(routes!(clusters::revoke_agent::delete))
             .routes(routes!(clusters::access::put))
             .routes(routes!(clusters::connection_tests::post))
             .routes(routes!(clusters::connection_tests::post_registered))
@@ -150,6 +152,7 @@ mod tests {
                 let path = path
                     .replace("{id}", "01890000-0000-7000-8000-000000000000")
                     .replace("{namespace}", "shop")
+                    .replace("{agent}", "01890000-0000-7000-8000-000000000000")
                     .replace("{index}", "1");
                 let response = relay.request(&method.to_uppercase(), &path).json(Value::Null).send().await;
                 let expected: &[u16] = match path.strip_prefix("/api/v1/").unwrap_or_default() {

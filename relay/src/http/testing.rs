@@ -262,6 +262,8 @@ impl TestRelay {
             agent_version: String::new(),
             kubernetes_version: String::new(),
             certificate_expires_at: now.plus(Duration::from_hours(24)),
+            cloned: None,
+            about: None,
         };
         self.app.store.insert_agent(&agent, &ClientInfo::default()).await.expect("inserts");
         agent.id

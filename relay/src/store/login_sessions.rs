@@ -224,7 +224,7 @@ pub(super) struct LoginSessionRow {
 
 impl LoginSessionRow {
     /// Whether the login stands.
-    fn standing(self, now: UnixMillis) -> Result<LoginStanding, StoreError> {
+    pub(super) fn standing(self, now: UnixMillis) -> Result<LoginStanding, StoreError> {
         match self.facts()?.standing(now) {
             Ok(role) => self.into_login(role).map(Ok),
             Err(end) => Ok(Err(end)),

@@ -128,10 +128,24 @@ slugs!(
         AgentDisconnected = "agent_disconnected",
         /// An agent was not let in with the certificate that it has.
         AgentRefused = "agent_refused",
+        /// Somebody connected with a copy of an agent's identity.
+        AgentCloned = "agent_cloned",
         /// An agent got a new certificate.
         CertificateRenewed = "certificate_renewed",
         /// An agent asked for a new certificate and did not get one.
         CertificateRefused = "certificate_refused",
+        /// An access rule was made.
+        AccessRuleCreated = "access_rule_created",
+        /// An access rule was changed.
+        AccessRuleChanged = "access_rule_changed",
+        /// An access rule was deleted.
+        AccessRuleDeleted = "access_rule_deleted",
+        /// A person asked for an access that another has to approve.
+        AccessRequested = "access_requested",
+        /// Such a request was approved.
+        AccessApproved = "access_approved",
+        /// Such a request was denied.
+        AccessDenied = "access_denied",
         /// A signed-in person asked for something that they may not do.
         AccessRefused = "access_refused",
     }

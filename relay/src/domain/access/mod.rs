@@ -1,4 +1,10 @@
-//! Who may do what: one pure function decides, everything asks it. Default deny.
+//! Who may do what. Two pure functions decide, everything asks them, and both have to agree: [`authorize`], what a role may do at
+//! all, and [`decision::decide`], what the access rules of the organisation say about a target. Default deny.
+
+pub mod decision;
+pub mod pattern;
+pub mod right;
+pub mod rule;
 
 use podlatch_protocol::id::{LoginSessionId, OrganisationId, UserId};
 
