@@ -7,6 +7,8 @@ use kube::{Api, Client};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::target::{ContainerName, PodTarget};
 
+use crate::client;
+
 /// The annotation with which a pod names the container that an unnamed exec enters.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
@@ -33,9 +35,13 @@ pub async fn resolve(client: &Client, target: &PodTarget) -> Result<ResolvedCont
                 401 | 403 => RefusalCode::Forbidden,
                 _ => RefusalCode::KubernetesError,
             };
+            if status.code == 401 {
+                let detail = "the cluster does not accept the credential: it was withdrawn, or has run out";
+                return Err(Refusal::new(code, detail));
+            }
             return Err(Refusal::new(code, status.message.clone()));
         }
-        Ok(Err(error)) => return Err(Refusal::new(RefusalCode::KubernetesUnreachable, error.to_string())),
+        Ok(Err(error)) => return Err(Refusal::new(RefusalCode::KubernetesUnreachable, client::explain(&error))),
         Err(_) => return Err(Refusal::new(RefusalCode::KubernetesUnreachable, "no answer within 10 s")),
     };
     choose(&pod, target)

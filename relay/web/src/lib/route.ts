@@ -12,6 +12,7 @@ export interface TerminalPlace {
 export type Route =
   | { readonly page: 'sign-in' }
   | { readonly page: 'clusters' }
+  | { readonly page: 'add-cluster' }
   | { readonly page: 'namespaces'; readonly cluster: string }
   | { readonly page: 'namespace'; readonly cluster: string; readonly namespace: string }
   /** `session` is `null` before the terminal is opened. */
@@ -44,6 +45,8 @@ export function routePath(route: Route): string {
     case 'clusters':
     case 'not-found':
       return '/';
+    case 'add-cluster':
+      return '/clusters/new';
     case 'namespaces':
       return `/c/${part(route.cluster)}`;
     case 'namespace':
@@ -71,6 +74,7 @@ function parseOrganisation(parts: string[], query: URLSearchParams): Route | nul
     if (first === 'sign-in') return { page: 'sign-in' };
     return parseList(first, null, query);
   }
+  if (first === 'clusters') return parts.length === 2 && session === 'new' ? { page: 'add-cluster' } : null;
   if (first !== 'sessions' || session === undefined) return null;
   if (parts.length === 2) return { page: 'session', session };
   return parts.length === 3 && last === 'replay' ? { page: 'replay', session } : null;
