@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail};
 use podlatch_cluster::Services;
 use podlatch_cluster::inventory::Inventory;
-use podlatch_cluster::session::Sessions;
+use podlatch_cluster::session::{Limits, Sessions};
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::AgentInstanceId;
 use tokio::sync::watch;
@@ -89,10 +89,15 @@ impl Agent {
         let enrolment =
             Enrolment { relay: args.common.relay.clone(), pin: args.common.ca_pin, token: args.join_token()? };
         let guard = args.common.guard();
-        let max_sessions = usize::try_from(args.max_sessions).unwrap_or(usize::MAX);
-        let inventory = Inventory::new(client.clone(), guard.clone());
-        let exec_client = kubernetes::exec_client(args.common.kubeconfig.as_deref()).await?;
-        let sessions = Sessions::new(exec_client, inventory.clone(), guard, max_sessions, TaskTracker::new());
+        let limits = Limits {
+            guard: guard.clone(),
+            rights: args.common.rights(),
+            debug_images: args.common.debug_images.clone(),
+            max_sessions: usize::try_from(args.max_sessions).unwrap_or(usize::MAX),
+        };
+        let inventory = Inventory::new(client.clone(), guard);
+        let exec_client = kubernetes::exec_client(args.common.kubeconfig.as_deref(), &limits.rights).await?;
+        let sessions = Sessions::new(exec_client, inventory.clone(), limits, TaskTracker::new());
         let services = Services { sessions, inventory };
         let store = identity_store(&args.common.identity, &client);
         Ok(Self { client, store, enrolment, services, status })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::auth::seal::SealingKeys;
+use crate::auth::sign_in::SignInMethods;
 use crate::clock::Clock;
 use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
@@ -50,4 +51,6 @@ pub struct App {
     pub replays: Replays,
     /// Bounds how often one address may try to sign in.
     pub sign_in_limiter: Arc<RateLimiter>,
+    /// The ways to sign in.
+    pub sign_in: SignInMethods,
 }

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::audit;
 use crate::auth::seal::SealingKeys;
+use crate::auth::sign_in::SignInMethods;
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
@@ -76,6 +77,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let parts = (store.clone(), Arc::clone(&authority), clock.clone(), entropy.clone());
     let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, agents.clone())?;
     let tunnel = tunnel_listener.address()?;
+    let sign_in = SignInMethods::new(config.passwords, config.private_issuers, &public_url, &entropy)?;
     let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
     let app = App {
         joining: joining(&config, &public_url, tunnel, &authority),
@@ -93,6 +95,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         archives,
         replays: Replays::default(),
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+        sign_in,
     };
     app.lifecycle.spawn(follow_agents(app.clone(), news));
     app.lifecycle.spawn(keep_public_clusters(app.clone()));

@@ -18,6 +18,7 @@ use crate::domain::audit::Origin;
 use crate::domain::cluster::ClusterType;
 use crate::domain::labels::Labels;
 use crate::domain::name::DisplayName;
+use crate::joining::MAX_REPLICAS;
 use crate::public::{ClusterAccess, kubeconfig, seal};
 use crate::store::{NewCluster, StoreError};
 
@@ -32,6 +33,9 @@ pub struct CreateClusterArgs {
     #[arg(long, value_name = "NAME")]
     name: DisplayName,
 
+    /// How many replicas of the agent are to join with the token
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=MAX_REPLICAS))]
+    replicas: u16,
     /// The relay reaches the cluster by itself, without an agent
     #[arg(long, requires = "kubeconfig", action = ArgAction::SetTrue)]
     public: bool,
@@ -61,7 +65,7 @@ pub(super) async fn run(desk: &Desk, args: CreateClusterArgs) -> anyhow::Result<
     let by = Origin::operator();
     let Some(access) = access else {
         let cluster = desk.store.create_cluster(&new, &by, desk.now()).await.map_err(taken)?;
-        return Ok(Box::new(issue(desk, &cluster).await?));
+        return Ok(Box::new(issue(desk, &cluster, args.replicas).await?));
     };
     let keys = SealingKeys::load_or_create(desk.sealing_key_file.as_deref(), &desk.data, &desk.entropy)?;
     let sealed = seal(&keys, (new.organisation, new.id), &access)?;

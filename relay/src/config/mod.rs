@@ -8,6 +8,7 @@ mod proxies;
 mod public_url;
 mod serve;
 mod session_time;
+mod sign_in;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub use self::proxies::{AddressBlock, InvalidAddressBlock};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl, Scheme};
 pub use self::serve::{Config, ConfigError, ServeArgs, TlsEnd};
 pub use self::session_time::{InvalidSessionTime, SessionTime};
+pub use self::sign_in::SignInArgs;
 use crate::admin::AdminArgs;
 use crate::store::DatabaseUrl;
 

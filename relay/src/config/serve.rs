@@ -9,9 +9,11 @@ use podlatch_protocol::request::AfterExit;
 
 use super::{
     AddressArgs, AddressBlock, AuditArgs, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs,
-    PublicUrl, Scheme, SessionTime, switch,
+    PublicUrl, Scheme, SessionTime, SignInArgs, switch,
 };
 use crate::audit::Receivers;
+use crate::auth::oidc::PrivateIssuers;
+use crate::auth::sign_in::PasswordSignIn;
 use crate::data_folder;
 use crate::domain::session_limits::{DEFAULT_IDLE_AFTER, DEFAULT_SESSION_MAX, IdleLimits, SessionLimits};
 use crate::outbound::AddressPolicy;
@@ -90,6 +92,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub audit: AuditArgs,
 
+    /// How people may sign in.
+    #[command(flatten)]
+    pub sign_in: SignInArgs,
+
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -132,6 +138,10 @@ pub struct Config {
     pub commands: CommandSource,
     /// Who gets the audit log without asking.
     pub audit: Receivers,
+    /// Whether people sign in with passwords.
+    pub passwords: PasswordSignIn,
+    /// Whether identity providers may be on private networks.
+    pub private_issuers: PrivateIssuers,
 }
 
 /// Where TLS ends.
@@ -208,6 +218,8 @@ impl TryFrom<ServeArgs> for Config {
             limits,
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
             commands: args.commands.into(),
+            passwords: args.sign_in.passwords(),
+            private_issuers: args.sign_in.private_issuers(),
             audit: args.audit.try_into()?,
         })
     }

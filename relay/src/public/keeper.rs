@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use podlatch_cluster::guard::Guard;
 use podlatch_cluster::inventory::Inventory;
-use podlatch_cluster::session::Sessions;
+use podlatch_cluster::rights::{DebugImages, Rights};
+use podlatch_cluster::session::{Limits, Sessions};
 use podlatch_cluster::{DirectServer, Services};
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::control::Hello;
@@ -182,9 +183,15 @@ impl Keeper {
     }
 
     fn enter(&self, cluster: &PublicCluster, server: DirectServer) -> Peer {
-        let guard = Guard::Everything;
-        let inventory = Inventory::new(server.client(), guard.clone());
-        let sessions = Sessions::new(server.client(), inventory.clone(), guard, MAX_SESSIONS, self.tasks.clone());
+        // Whom the credential may reach is the cluster's to say; what people may do there, the organisation's.
+        let limits = Limits {
+            guard: Guard::Everything,
+            rights: Rights::Agent,
+            debug_images: DebugImages::Any,
+            max_sessions: MAX_SESSIONS,
+        };
+        let inventory = Inventory::new(server.client(), limits.guard.clone());
+        let sessions = Sessions::new(server.client(), inventory.clone(), limits, self.tasks.clone());
         let identity = AgentIdentity {
             organisation: cluster.organisation,
             cluster: cluster.cluster,

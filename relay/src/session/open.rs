@@ -18,7 +18,7 @@ use crate::domain::access::Actor;
 use crate::domain::audit::{Action, NewEvent, Origin, Outcome, Place};
 use crate::domain::cluster::{Cluster, ClusterType};
 use crate::domain::organisation::ClientInfo;
-use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
+use crate::domain::session::{NewSession, Session, SessionAccess, SessionEnd, SessionState};
 use crate::domain::session_limits::SessionLimits;
 use crate::recording::{NewRecording, Position, RecordingError};
 use crate::store::StoreError;
@@ -95,6 +95,8 @@ impl Sessions {
             started_at: now,
             expires_at: now.plus(limits.session_max),
             idle: limits.idle,
+            reason: None,
+            access: SessionAccess::default(),
         };
         shared.store.insert_session(&new).await?;
         let begun =

@@ -274,6 +274,7 @@ impl Sessions {
                 AgentEvent::Connected { handle, .. } => self.agent_connected(&handle).await,
                 AgentEvent::Silent { agent, .. } => self.tell(agent, &AgentNews::Silent).await,
                 AgentEvent::Answering { agent, .. } => self.tell(agent, &AgentNews::Answering).await,
+                AgentEvent::Revoked { agent, cause } => self.tell(agent, &AgentNews::Revoked(cause)).await,
                 // Its streams end by themselves, and each owner sees its own.
                 AgentEvent::Disconnected { .. } => {}
             }

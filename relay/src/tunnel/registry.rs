@@ -1,8 +1,8 @@
 //! Which agents are connected, and how to reach them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use podlatch_cluster::Services;
@@ -10,14 +10,14 @@ use podlatch_link::disconnect::Disconnect;
 use podlatch_link::framing::{FrameReader, FrameWriter};
 use podlatch_link::stream::{RecvHalf, SendHalf, StreamEnd};
 use podlatch_link::transport::SESSION_PRIORITY;
-use podlatch_protocol::close::RefusalCode;
+use podlatch_protocol::close::{EndCause, RefusalCode};
 use podlatch_protocol::codec::{self, CodecError};
-use podlatch_protocol::control::Hello;
+use podlatch_protocol::control::{About, Hello};
 use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::id::{AgentId, AgentInstanceId, ClusterId, OrganisationId, SessionId};
 use podlatch_protocol::request::Request;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::here::Here;
@@ -28,6 +28,12 @@ const REQUEST: Duration = Duration::from_secs(5);
 
 /// Events that the slowest subscriber may be behind before it is told anew who is connected.
 const EVENT_BACKLOG: usize = 1_024;
+
+/// How long a revoked agent stays connected, so that its sessions can be ended by it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Replaced lives of one agent that are remembered.
+const REMEMBERED_LIVES: usize = 8;
 
 /// Events that wait for one subscriber besides.
 const SUBSCRIBER_BACKLOG: usize = 16;
@@ -45,6 +51,7 @@ struct Shared {
     next_connection: AtomicU64,
     tasks: TaskTracker,
     revoked: Notify,
+    replaced: Mutex<BTreeMap<AgentId, VecDeque<AgentInstanceId>>>,
 }
 
 /// Names one connection of an agent; never used again while the relay runs.
@@ -70,6 +77,13 @@ pub enum AgentEvent {
     Answering {
         /// Which agent.
         agent: AgentId,
+    },
+    /// Its right was withdrawn: its sessions end for this, whether it is connected or not.
+    Revoked {
+        /// Which agent.
+        agent: AgentId,
+        /// What for.
+        cause: EndCause,
     },
     /// This connection of it is over; a newer one may have replaced it before.
     Disconnected {
@@ -128,6 +142,7 @@ impl Default for Agents {
                 next_connection: AtomicU64::new(1),
                 tasks: TaskTracker::new(),
                 revoked: Notify::new(),
+                replaced: Mutex::default(),
             }),
         }
     }
@@ -138,7 +153,7 @@ impl Agents {
     /// then the one with the fewest streams.
     pub fn pick(&self, cluster: ClusterId) -> Option<AgentHandle> {
         let table = self.table();
-        let agents = table.values().filter(|agent| agent.cluster() == cluster);
+        let agents = table.values().filter(|agent| agent.cluster() == cluster && agent.withdrawn().is_none());
         agents.min_by_key(|agent| (agent.state(), agent.open_streams())).cloned()
     }
 
@@ -214,12 +229,24 @@ impl Agents {
         self.shared.revoked.notified().await;
     }
 
-    /// Disconnects an agent whose right was withdrawn.
-    pub fn revoke(&self, agent: AgentId) {
+    /// Withdraws an agent's right: it gets nothing new, its sessions end for `cause`, and then it is disconnected.
+    pub fn revoke(&self, agent: AgentId, cause: EndCause) {
         if let Some(handle) = self.get(agent) {
-            tracing::info!(agent.id = %agent, "disconnecting a revoked agent");
-            handle.inner.path.close(Disconnect::Revoked);
+            if handle.inner.withdrawn.set(cause).is_err() {
+                return;
+            }
+            tracing::info!(agent.id = %agent, cause = cause.slug(), "disconnecting a revoked agent");
+            self.shared.tasks.spawn(async move {
+                sleep(LAST_WORDS).await;
+                handle.inner.path.close(Disconnect::Revoked);
+            });
         }
+        self.shared.send(AgentEvent::Revoked { agent, cause });
+    }
+
+    /// Whether this agent is connected.
+    pub fn is_connected(&self, agent: AgentId) -> bool {
+        self.table().contains_key(&agent)
     }
 
     /// Enters an agent in this process, which serves a cluster that the relay reaches by itself. It leaves when the
@@ -244,19 +271,23 @@ impl Agents {
                 hello: welcomed.hello,
                 path: welcomed.path,
                 silent: watch::Sender::new(false),
+                about: Mutex::default(),
+                withdrawn: OnceLock::new(),
                 draining: AtomicBool::new(false),
                 open_streams: AtomicUsize::new(0),
                 tasks: self.shared.tasks.clone(),
             }),
         };
         let mut table = self.table();
-        if let Some(older) = table.insert(handle.agent(), handle.clone()) {
+        let older = table.insert(handle.agent(), handle.clone());
+        if let Some(older) = &older {
             tracing::info!(agent.id = %handle.agent(), "a newer connection replaces an older one");
             older.inner.path.close(Disconnect::Replaced);
         }
         self.shared.send(handle.connected());
         drop(table);
-        Registration { agents: self.clone(), handle }
+        let standing = self.shared.stand(&handle, older.as_ref());
+        Registration { agents: self.clone(), handle, standing }
     }
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<AgentId, AgentHandle>> {
@@ -265,6 +296,20 @@ impl Agents {
 }
 
 impl Shared {
+    /// A life of an agent that comes back after another life took its place: both run, so the identity was copied.
+    fn stand(&self, handle: &AgentHandle, older: Option<&AgentHandle>) -> Standing {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let lives = replaced.entry(handle.agent()).or_default();
+        let standing = if lives.contains(&handle.instance()) { Standing::Copied } else { Standing::Alone };
+        if let Some(older) = older.filter(|older| older.instance() != handle.instance()) {
+            lives.truncate(REMEMBERED_LIVES - 1);
+            lives.push_front(older.instance());
+        } else if lives.is_empty() {
+            replaced.remove(&handle.agent());
+        }
+        standing
+    }
+
     fn send(&self, event: AgentEvent) {
         // An error means that nobody listens, which is fine.
         let _ = self.events.send(event);
@@ -312,12 +357,30 @@ impl Path {
 pub struct Registration {
     agents: Agents,
     handle: AgentHandle,
+    standing: Standing,
+}
+
+/// Whether an agent is the only one with its identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// As far as anybody can tell.
+    Alone,
+    /// Another process uses it too.
+    Copied,
 }
 
 impl Registration {
     /// How to reach it.
     pub const fn handle(&self) -> &AgentHandle {
         &self.handle
+    }
+
+    pub(super) const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    pub(super) fn about(&self, about: About) {
+        *self.handle.inner.about.lock().unwrap_or_else(PoisonError::into_inner) = about;
     }
 
     pub(super) fn silent(&self) {
@@ -371,6 +434,8 @@ struct Inner {
     hello: Hello,
     path: Path,
     silent: watch::Sender<bool>,
+    about: Mutex<About>,
+    withdrawn: OnceLock<EndCause>,
     draining: AtomicBool,
     open_streams: AtomicUsize,
     tasks: TaskTracker,
@@ -405,6 +470,16 @@ impl AgentHandle {
     /// What it said when it connected.
     pub fn hello(&self) -> &Hello {
         &self.inner.hello
+    }
+
+    /// What it says of itself besides, since it said so.
+    pub fn about(&self) -> About {
+        self.inner.about.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its sessions end for, if its right was withdrawn.
+    pub fn withdrawn(&self) -> Option<EndCause> {
+        self.inner.withdrawn.get().copied()
     }
 
     /// Which connection this is.

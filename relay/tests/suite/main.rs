@@ -5,6 +5,7 @@ mod command_line;
 mod commands;
 mod hostile;
 mod http;
+mod oidc;
 mod postgres;
 mod process;
 mod store;

@@ -1,4 +1,4 @@
-//! Serves one cluster to a relay: terminals ([`session`]) and what there is in it ([`inventory`]), within a [`guard`], over
+//! Serves one cluster to a relay: terminals ([`session`]) and what there is in it ([`inventory`]), within a [`guard`] and by somebody's [`rights`], over
 //! streams that each begin with a request ([`services`]); and says what a credential can do there ([`probe`]).
 //!
 //! The agent runs it inside a private cluster, behind its tunnel; the relay runs it for a public cluster, behind pipes in
@@ -7,6 +7,7 @@
 pub mod guard;
 pub mod inventory;
 pub mod probe;
+pub mod rights;
 pub mod services;
 pub mod session;
 

@@ -1,12 +1,14 @@
 //! Registered clusters, as browsers see them.
 
 pub mod access;
+pub mod agents;
 pub mod connection_tests;
 pub mod create;
 pub mod get;
 pub mod join_tokens;
 pub mod list;
 pub mod revoke;
+pub mod revoke_agent;
 pub mod update;
 
 use std::collections::BTreeMap;

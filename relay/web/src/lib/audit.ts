@@ -65,6 +65,7 @@ export const ACTION_GROUPS: readonly { readonly text: string; readonly actions: 
       'agent_connected',
       'agent_disconnected',
       'agent_refused',
+      'agent_cloned',
       'agent_revoked',
       'certificate_renewed',
       'certificate_refused',

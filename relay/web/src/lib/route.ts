@@ -13,6 +13,10 @@ export type Route =
   | { readonly page: 'sign-in' }
   | { readonly page: 'clusters' }
   | { readonly page: 'add-cluster' }
+  /** How one proves oneself: passkeys and password. */
+  | { readonly page: 'own-sign-in' }
+  /** Where the organisation's people sign in. */
+  | { readonly page: 'sign-in-settings' }
   | { readonly page: 'namespaces'; readonly cluster: string }
   | { readonly page: 'namespace'; readonly cluster: string; readonly namespace: string }
   /** `session` is `null` before the terminal is opened. */
@@ -42,6 +46,10 @@ export function routePath(route: Route): string {
   switch (route.page) {
     case 'sign-in':
       return '/sign-in';
+    case 'own-sign-in':
+      return '/account/sign-in';
+    case 'sign-in-settings':
+      return '/settings/sign-in';
     case 'clusters':
     case 'not-found':
       return '/';
@@ -75,6 +83,10 @@ function parseOrganisation(parts: string[], query: URLSearchParams): Route | nul
     return parseList(first, null, query);
   }
   if (first === 'clusters') return parts.length === 2 && session === 'new' ? { page: 'add-cluster' } : null;
+  if (parts.length === 2 && session === 'sign-in') {
+    if (first === 'account') return { page: 'own-sign-in' };
+    if (first === 'settings') return { page: 'sign-in-settings' };
+  }
   if (first !== 'sessions' || session === undefined) return null;
   if (parts.length === 2) return { page: 'session', session };
   return parts.length === 3 && last === 'replay' ? { page: 'replay', session } : null;

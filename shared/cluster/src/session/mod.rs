@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Client;
 use podlatch_link::stream::{RecvHalf, SendHalf};
-use podlatch_podexec::holder::{self, HolderHandle, Started};
+use podlatch_podexec::cluster::Cluster;
+use podlatch_podexec::holder::{self, HolderHandle, Opening, Started};
 use podlatch_podexec::reap::{self, Remains};
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::SessionId;
@@ -26,6 +27,7 @@ use tracing::{info, warn};
 
 use crate::guard::Guard;
 use crate::inventory::Inventory;
+use crate::rights::{DebugImages, Rights};
 
 /// What the relay asks of a session in the first frame of a stream.
 #[derive(Debug)]
@@ -51,11 +53,23 @@ pub struct Sessions {
     shared: Arc<Shared>,
 }
 
+/// What this agent does for its relay at most.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Where.
+    pub guard: Guard,
+    /// By whose rights.
+    pub rights: Rights,
+    /// In debug containers of which images.
+    pub debug_images: DebugImages,
+    /// How many sessions at once.
+    pub max_sessions: usize,
+}
+
 struct Shared {
-    client: Client,
+    cluster: Cluster,
     inventory: Inventory,
-    guard: Guard,
-    max_sessions: usize,
+    limits: Limits,
     tracker: TaskTracker,
     draining: AtomicBool,
     held: Mutex<HashMap<SessionId, Held>>,
@@ -72,12 +86,11 @@ enum Held {
 
 impl Sessions {
     /// An empty table. `tracker` gets every task that is spawned here.
-    pub fn new(client: Client, inventory: Inventory, guard: Guard, max_sessions: usize, tracker: TaskTracker) -> Self {
+    pub fn new(client: Client, inventory: Inventory, limits: Limits, tracker: TaskTracker) -> Self {
         let shared = Shared {
-            client,
+            cluster: Cluster::new(client),
             inventory,
-            guard,
-            max_sessions,
+            limits,
             tracker,
             draining: AtomicBool::new(false),
             held: Mutex::default(),
@@ -124,21 +137,14 @@ impl Sessions {
     }
 
     async fn open(&self, with: OpenWith, send: SendHalf, recv: RecvHalf) {
-        if with.identity != Identity::Agent {
-            let refusal = Refusal::new(RefusalCode::IdentityMode, "the agent impersonates nobody");
-            return pump::refuse(send, refusal).await;
-        }
-        if let Some(image) = with.debug {
-            return pump::refuse(send, Refusal::new(RefusalCode::DebugNotAllowed, image.to_string())).await;
-        }
-        let open = with.open;
-        let (session, target) = (open.session, open.target.clone());
-        if let Err(refusal) = self.admit(&open) {
-            return pump::refuse(send, refusal).await;
-        }
-        info!(session.id = %session, target = %open.target, "opening a session");
+        let opening = match self.admit(with) {
+            Ok(opening) => opening,
+            Err(refusal) => return pump::refuse(send, refusal).await,
+        };
+        let (session, target) = (opening.open.session, opening.open.target.clone());
+        info!(session.id = %session, target = %target, "opening a session");
         let (link, pump) = pump::start(send, recv, &self.shared.tracker);
-        match holder::open(self.shared.client.clone(), open, link, self.shared.tracker.clone()).await {
+        match holder::open(&self.shared.cluster, opening, link, self.shared.tracker.clone()).await {
             Ok(started) => {
                 self.table().insert(session, Held::Live(started.handle.clone()));
                 self.shared.tracker.spawn(self.clone().hold(session, target, started));
@@ -167,11 +173,12 @@ impl Sessions {
     }
 
     /// Takes a place in the table, or says why not.
-    fn admit(&self, open: &Open) -> Result<(), Refusal> {
+    fn admit(&self, with: OpenWith) -> Result<Opening, Refusal> {
+        let OpenWith { open, identity, debug } = with;
         if self.shared.draining.load(Ordering::Relaxed) {
             return Err(Refusal::new(RefusalCode::Draining, ""));
         }
-        if !self.shared.guard.permits(&open.target.namespace) {
+        if !self.shared.limits.guard.permits(&open.target.namespace) {
             return Err(Refusal::new(RefusalCode::NotAllowedByAgent, open.target.namespace.to_string()));
         }
         if let Program::Command(words) = &open.program
@@ -179,8 +186,12 @@ impl Sessions {
         {
             return Err(Refusal::new(RefusalCode::BadRequest, "a command has 1 to 64 words"));
         }
+        let acting = self.shared.limits.rights.acting(identity)?;
+        if let Some(image) = &debug {
+            self.shared.limits.debug_images.permit(image)?;
+        }
         let mut table = self.table();
-        if table.len() >= self.shared.max_sessions {
+        if table.len() >= self.shared.limits.max_sessions {
             return Err(Refusal::new(RefusalCode::TooManySessions, ""));
         }
         if table.contains_key(&open.session) {
@@ -188,7 +199,7 @@ impl Sessions {
         }
         table.insert(open.session, Held::Opening);
         self.shared.count.send_replace(table.len());
-        Ok(())
+        Ok(Opening { open, acting, debug })
     }
 
     async fn attach(&self, attach: Attach, send: SendHalf, recv: RecvHalf) {
@@ -209,7 +220,8 @@ impl Sessions {
         if let Some(handle) = handle {
             handle.end(EndCause::ClosedByOther).await;
         }
-        let (true, Some(container)) = (self.shared.guard.permits(&reap.target.namespace), reap.target.container) else {
+        let (true, Some(container)) = (self.shared.limits.guard.permits(&reap.target.namespace), reap.target.container)
+        else {
             warn!(session.id = %reap.session, "refused to look for a session's processes outside the allowed namespaces");
             return Cleanup::Unconfirmed;
         };
@@ -221,7 +233,7 @@ impl Sessions {
             pod: reap.target.pod,
             container,
         };
-        let cleanup = reap::kill(&self.shared.client, &remains).await;
+        let cleanup = reap::kill(self.shared.cluster.own(), &remains).await;
         info!(session.id = %reap.session, ?cleanup, "looked for what an ended session left behind");
         cleanup
     }

@@ -1,7 +1,14 @@
-//! Who may do what: one pure function decides, everything asks it. Default deny.
+//! Who may do what. Two pure functions decide, everything asks them, and both have to agree: [`authorize`], what a role may do at
+//! all, and [`decision::decide`], what the access rules of the organisation say about a target. Default deny.
+
+pub mod decision;
+pub mod pattern;
+pub mod right;
+pub mod rule;
 
 use podlatch_protocol::id::{LoginSessionId, OrganisationId, UserId};
 
+use super::login::{LoginKind, Scope, Scopes};
 use super::organisation::{LoginSession, Role};
 
 /// The principal that asks.
@@ -15,6 +22,10 @@ pub struct Actor {
     pub role: Role,
     /// By which login.
     pub login_session: LoginSessionId,
+    /// Cookie or token.
+    pub login_kind: LoginKind,
+    /// What that login may be used for.
+    pub scopes: Scopes,
 }
 
 impl From<&LoginSession> for Actor {
@@ -24,6 +35,8 @@ impl From<&LoginSession> for Actor {
             organisation: login.membership.organisation.id,
             role: login.membership.role,
             login_session: login.id,
+            login_kind: login.kind,
+            scopes: login.scopes,
         }
     }
 }
@@ -139,6 +152,9 @@ pub fn authorize(actor: &Actor, action: Action) -> Decision {
     if action.organisation() != actor.organisation {
         return Decision::Deny("This belongs to another organisation.");
     }
+    if !actor.scopes.contains(action.scope()) {
+        return Decision::Deny(out_of_scope(action.scope()));
+    }
     match action {
         // How much of the log they see, the scope says.
         Action::ViewCluster { .. } | Action::ViewAudit { .. } | Action::ExportAudit { .. } => Decision::Allow,
@@ -197,6 +213,20 @@ impl Action {
         }
     }
 
+    /// The scope that an API token needs for it.
+    pub const fn scope(self) -> Scope {
+        match self {
+            Self::ViewCluster { .. }
+            | Self::ViewSession(_)
+            | Self::ReplaySession(_)
+            | Self::ViewAudit { .. }
+            | Self::ExportAudit { .. }
+            | Self::ViewAdministration { .. } => Scope::Read,
+            Self::Exec { .. } | Self::AttachSession(_) | Self::EndSession(_) => Scope::Sessions,
+            Self::Administer { .. } => Scope::Admin,
+        }
+    }
+
     const fn organisation(self) -> OrganisationId {
         match self {
             Self::ViewCluster { organisation }
@@ -210,6 +240,14 @@ impl Action {
             | Self::EndSession(owner)
             | Self::ReplaySession(owner) => owner.organisation,
         }
+    }
+}
+
+const fn out_of_scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Read => "This API token may not read. Use one with the scope read.",
+        Scope::Sessions => "This API token may not open, enter or end terminals. Use one with the scope sessions.",
+        Scope::Admin => "This API token may not change how the organisation is set up. Use one with the scope admin.",
     }
 }
 
@@ -235,7 +273,8 @@ mod tests {
 
     fn actor(role: Role) -> Actor {
         let login_session = LoginSessionId::from_uuid(uuid::Uuid::from_u128(5));
-        Actor { user: ME, organisation: HERE, role, login_session }
+        let login_kind = LoginKind::Browser;
+        Actor { user: ME, organisation: HERE, role, login_session, login_kind, scopes: Scopes::ALL }
     }
 
     fn actions(organisation: OrganisationId, user: UserId) -> [Action; 10] {
@@ -284,6 +323,25 @@ mod tests {
     fn nobody_may_do_anything_in_another_organisation() {
         for role in Role::ALL {
             assert_eq!(allowed(role, ELSEWHERE, ME), [false; 10], "{role:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_may_do_what_its_scopes_and_its_person_may_and_nothing_else() {
+        for role in Role::ALL {
+            for scopes in [vec![], vec![Scope::Sessions], vec![Scope::Admin], vec![Scope::Sessions, Scope::Admin]] {
+                let scopes: Scopes = scopes.into_iter().collect();
+                let token = Actor { login_kind: LoginKind::Token, scopes, ..actor(role) };
+                for action in actions(HERE, ME) {
+                    let person = authorize(&actor(role), action) == Decision::Allow;
+                    let expected = person && scopes.contains(action.scope());
+                    assert_eq!(
+                        authorize(&token, action) == Decision::Allow,
+                        expected,
+                        "{role:?} {scopes:?} {action:?}"
+                    );
+                }
+            }
         }
     }
 
