@@ -40,6 +40,9 @@ pub fn for_execs(config: Config) -> Result<Client, kube::Error> {
     Ok(Client::new(service, namespace))
 }
 
+/// What a person is told where Kubernetes answers 401.
+pub(crate) const UNAUTHENTICATED: &str = "the cluster does not accept the credential: it was withdrawn, or has run out";
+
 /// What lies at the bottom of an error: "the certificate is not trusted" rather than "client error".
 pub fn explain(error: &kube::Error) -> String {
     let mut deepest: &(dyn std::error::Error + 'static) = error;

@@ -44,8 +44,7 @@ pub(crate) async fn look_up(client: &Client, namespace: &Namespace, pod: &PodNam
                 _ => RefusalCode::KubernetesError,
             };
             if status.code == 401 {
-                let detail = "the cluster does not accept the credential: it was withdrawn, or has run out";
-                return Err(Refusal::new(code, detail));
+                return Err(Refusal::new(code, client::UNAUTHENTICATED));
             }
             Err(Refusal::new(code, status.message.clone()))
         }
