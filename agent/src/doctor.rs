@@ -10,7 +10,6 @@ use podlatch_protocol::version::{ENROLMENT_ALPN, TUNNEL_ALPN};
 use tokio::time::timeout;
 
 use crate::config::CommonArgs;
-use crate::guard::Guard;
 use crate::identity::Identity;
 use crate::tls::{Credentials, client_config};
 use crate::tunnel::dial::dial;
@@ -132,9 +131,9 @@ async fn cluster(args: &CommonArgs, client: &kube::Client) -> Vec<Finding> {
         Err(_) => return vec![Finding::Bad("Kubernetes does not answer; check the way to its API server".to_owned())],
     };
     let mut findings = vec![version];
-    match args.guard() {
-        Guard::Everything => findings.push(rights(client, None).await),
-        Guard::Only(namespaces) => {
+    match args.guard().named_namespaces() {
+        None => findings.push(rights(client, None).await),
+        Some(namespaces) => {
             for namespace in namespaces {
                 findings.push(rights(client, Some(namespace.as_str())).await);
             }
