@@ -217,7 +217,8 @@ impl Owner {
                 break ended;
             }
         };
-        self.finish(ended).await;
+        // Rare and large: it must not make every session's task larger.
+        Box::pin(self.finish(ended)).await;
     }
 
     /// Cancel safe: every branch is.
@@ -374,7 +375,7 @@ impl Owner {
                     Some(before) if before == handle.instance() => EndCause::ConnectionLost,
                     Some(_) | None => EndCause::AgentRestarted,
                 };
-                let cleanup = self.reap(&handle).await;
+                let cleanup = Box::pin(self.reap(&handle)).await;
                 return Next::Finish(self.end_without_agent(self.cause_or(cause), cleanup));
             }
             AgentNews::Revoked(cause) => return self.handle_revoked(cause),
@@ -440,7 +441,7 @@ impl Owner {
         match refusal.code {
             RefusalCode::NoSuchSession => {
                 let cleanup = match self.agent.clone() {
-                    Some(agent) => self.reap(&agent).await,
+                    Some(agent) => Box::pin(self.reap(&agent)).await,
                     None => Cleanup::Unconfirmed,
                 };
                 Next::Finish(self.end_without_agent(self.cause_or(EndCause::ConnectionLost), cleanup))
@@ -448,7 +449,7 @@ impl Owner {
             RefusalCode::BadRequest => {
                 error!(session.id = %self.session, %refusal, "an agent cannot continue a session's output");
                 let cleanup = match self.agent.clone() {
-                    Some(agent) => self.reap(&agent).await,
+                    Some(agent) => Box::pin(self.reap(&agent)).await,
                     None => Cleanup::Unconfirmed,
                 };
                 Next::Finish(self.end_without_agent(EndCause::OutputLost, cleanup))

@@ -26,8 +26,7 @@ const SEEN_EVERY: Duration = Duration::from_secs(30);
 
 /// Owns the connection until it ends. Not cancel safe: cancel by `stop`.
 pub(super) async fn own(context: Context, agents: &Agents, arrival: Arrival, stop: CancellationToken) {
-    let Arrival { welcomed, certificate, control } = arrival;
-    let connection = welcomed.connection.clone();
+    let Arrival { welcomed, connection, certificate, control } = arrival;
     let client = audit::client(&connection, &welcomed.hello.agent_version);
     let books = context.clone();
     let renewals = Renewals::new(context.clone(), certificate.identity, certificate.public_key, client.clone());

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::control::{Control, ControlError};
-use super::registry::Welcomed;
+use super::registry::{Path, Welcomed};
 use super::{Context, audit};
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::pki::{AgentCertificate, NotAnAgentCertificate};
@@ -55,6 +55,7 @@ pub(super) enum HandshakeError {
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) welcomed: Welcomed,
+    pub(super) connection: quinn::Connection,
     pub(super) certificate: AgentCertificate,
     pub(super) control: Control,
 }
@@ -91,7 +92,8 @@ pub(super) async fn welcome(context: &Context, connection: quinn::Connection) ->
         audit::disconnected(context, identity, client, Disconnect::Done).await;
         return Err(error.into());
     }
-    Ok(Arrival { welcomed: Welcomed { identity, hello, connection }, certificate, control })
+    let path = Path::Tunnel(connection.clone());
+    Ok(Arrival { welcomed: Welcomed { identity, hello, path }, connection, certificate, control })
 }
 
 /// What the TLS handshake verified, read as an agent's certificate.

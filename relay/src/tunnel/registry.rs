@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use podlatch_cluster::Services;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_link::stream::{RecvHalf, SendHalf, StreamEnd};
 use podlatch_link::transport::SESSION_PRIORITY;
 use podlatch_protocol::close::{EndCause, RefusalCode};
 use podlatch_protocol::codec::{self, CodecError};
@@ -14,11 +16,11 @@ use podlatch_protocol::control::{About, Hello};
 use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::id::{AgentId, AgentInstanceId, ClusterId, OrganisationId, SessionId};
 use podlatch_protocol::request::Request;
-use quinn::{RecvStream, SendStream};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::here::Here;
 use crate::pki::AgentIdentity;
 
 /// How long an agent may take to accept a stream and its request.
@@ -236,7 +238,7 @@ impl Agents {
             tracing::info!(agent.id = %agent, cause = cause.slug(), "disconnecting a revoked agent");
             self.shared.tasks.spawn(async move {
                 sleep(LAST_WORDS).await;
-                Disconnect::Revoked.close(&handle.inner.connection);
+                handle.inner.path.close(Disconnect::Revoked);
             });
         }
         self.shared.send(AgentEvent::Revoked { agent, cause });
@@ -247,6 +249,18 @@ impl Agents {
         self.table().contains_key(&agent)
     }
 
+    /// Enters an agent in this process, which serves a cluster that the relay reaches by itself. It leaves when the
+    /// registration is dropped; `tasks` gets what it runs.
+    pub fn serve_here(
+        &self,
+        identity: AgentIdentity,
+        hello: Hello,
+        services: Services,
+        tasks: TaskTracker,
+    ) -> Registration {
+        self.register(Welcomed { identity, hello, path: Path::Here(Here::new(services, tasks)) })
+    }
+
     /// Enters an agent, in place of an older connection of it. It leaves when the registration is dropped.
     pub(super) fn register(&self, welcomed: Welcomed) -> Registration {
         let connection_id = ConnectionId(self.shared.next_connection.fetch_add(1, Ordering::Relaxed));
@@ -255,7 +269,7 @@ impl Agents {
                 identity: welcomed.identity,
                 connection_id,
                 hello: welcomed.hello,
-                connection: welcomed.connection,
+                path: welcomed.path,
                 silent: watch::Sender::new(false),
                 about: Mutex::default(),
                 withdrawn: OnceLock::new(),
@@ -268,7 +282,7 @@ impl Agents {
         let older = table.insert(handle.agent(), handle.clone());
         if let Some(older) = &older {
             tracing::info!(agent.id = %handle.agent(), "a newer connection replaces an older one");
-            Disconnect::Replaced.close(&older.inner.connection);
+            older.inner.path.close(Disconnect::Replaced);
         }
         self.shared.send(handle.connected());
         drop(table);
@@ -307,12 +321,40 @@ impl Shared {
 pub(super) struct Welcomed {
     pub(super) identity: AgentIdentity,
     pub(super) hello: Hello,
-    pub(super) connection: quinn::Connection,
+    pub(super) path: Path,
+}
+
+/// Where an agent is.
+#[derive(Debug)]
+pub(super) enum Path {
+    /// At the other end of a tunnel.
+    Tunnel(quinn::Connection),
+    /// In this process: for a cluster that the relay serves itself.
+    Here(Here),
+}
+
+impl Path {
+    async fn open(&self) -> Result<StreamEnd, LinkError> {
+        match self {
+            Self::Tunnel(connection) => {
+                let (send, recv) = connection.open_bi().await?;
+                Ok((send.into(), recv.into()))
+            }
+            Self::Here(here) => here.open().ok_or(LinkError::Gone(quinn::ConnectionError::LocallyClosed)),
+        }
+    }
+
+    fn close(&self, reason: Disconnect) {
+        match self {
+            Self::Tunnel(connection) => reason.close(connection),
+            Self::Here(here) => here.close(),
+        }
+    }
 }
 
 /// Keeps an agent in the table.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub struct Registration {
     agents: Agents,
     handle: AgentHandle,
     standing: Standing,
@@ -328,7 +370,8 @@ pub(super) enum Standing {
 }
 
 impl Registration {
-    pub(super) const fn handle(&self) -> &AgentHandle {
+    /// How to reach it.
+    pub const fn handle(&self) -> &AgentHandle {
         &self.handle
     }
 
@@ -367,6 +410,9 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         let (agent, connection) = (self.handle.agent(), self.handle.connection_id());
+        if let Path::Here(here) = &self.handle.inner.path {
+            here.close();
+        }
         let mut table = self.agents.table();
         if table.get(&agent).is_some_and(|current| current.connection_id() == connection) {
             table.remove(&agent);
@@ -386,7 +432,7 @@ struct Inner {
     identity: AgentIdentity,
     connection_id: ConnectionId,
     hello: Hello,
-    connection: quinn::Connection,
+    path: Path,
     silent: watch::Sender<bool>,
     about: Mutex<About>,
     withdrawn: OnceLock<EndCause>,
@@ -459,12 +505,18 @@ impl AgentHandle {
 
     /// The smoothed round-trip time.
     pub fn round_trip(&self) -> Duration {
-        self.inner.connection.rtt()
+        match &self.inner.path {
+            Path::Tunnel(connection) => connection.rtt(),
+            Path::Here(_) => Duration::ZERO,
+        }
     }
 
     /// Whether the connection is not known to be over.
     pub fn is_connected(&self) -> bool {
-        self.inner.connection.close_reason().is_none()
+        match &self.inner.path {
+            Path::Tunnel(connection) => connection.close_reason().is_none(),
+            Path::Here(here) => !here.is_closed(),
+        }
     }
 
     /// Returns when nothing was heard of it for a while, at once where that is so already. Cancel safe.
@@ -476,7 +528,10 @@ impl AgentHandle {
 
     /// Returns when the connection is over. Cancel safe.
     pub async fn closed(&self) {
-        self.inner.connection.closed().await;
+        match &self.inner.path {
+            Path::Tunnel(connection) => drop(connection.closed().await),
+            Path::Here(here) => here.closed().await,
+        }
     }
 
     /// Opens a stream and sends its request; what follows on it is the request's business. Cancel safe: a stream that was
@@ -484,13 +539,13 @@ impl AgentHandle {
     pub async fn request(
         &self,
         request: &Request,
-    ) -> Result<(FrameWriter<SendStream>, FrameReader<RecvStream>), LinkError> {
+    ) -> Result<(FrameWriter<SendHalf>, FrameReader<RecvHalf>), LinkError> {
         let body = codec::encode(request)?;
         timeout(REQUEST, self.open(&body)).await.map_err(|_| LinkError::TimedOut)?
     }
 
-    async fn open(&self, body: &[u8]) -> Result<(FrameWriter<SendStream>, FrameReader<RecvStream>), LinkError> {
-        let (send, recv) = self.inner.connection.open_bi().await?;
+    async fn open(&self, body: &[u8]) -> Result<(FrameWriter<SendHalf>, FrameReader<RecvHalf>), LinkError> {
+        let (send, recv) = self.inner.path.open().await?;
         // Cannot fail: the stream was opened just now.
         let _ = send.set_priority(SESSION_PRIORITY);
         self.count(&send);
@@ -501,11 +556,11 @@ impl AgentHandle {
     }
 
     /// Counts a stream until it is over: it ends with its sending side, or with the connection.
-    fn count(&self, send: &SendStream) {
+    fn count(&self, send: &SendHalf) {
         let (stopped, inner) = (send.stopped(), Arc::clone(&self.inner));
         inner.open_streams.fetch_add(1, Ordering::Relaxed);
         self.inner.tasks.spawn(async move {
-            let _ = stopped.await;
+            stopped.await;
             inner.open_streams.fetch_sub(1, Ordering::Relaxed);
         });
     }

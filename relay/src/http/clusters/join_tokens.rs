@@ -55,7 +55,10 @@ pub async fn post(
     let cluster = find(&app, &context, id).await?.cluster;
     let action = Action::Administer { organisation: cluster.organisation, part: Administration::Clusters };
     context.require(&app, action, Place::Cluster(cluster.id)).await?;
-    let ClusterType::Private = cluster.cluster_type;
+    if cluster.cluster_type != ClusterType::Private {
+        let detail = "This cluster is reached by the relay itself. No agent joins it.";
+        return Err(Problem::new(ProblemKind::Unprocessable, detail));
+    }
     let Some(joining) = &app.joining else {
         let detail = "This relay does not know what agents are to dial. Its operator can say so with --tunnel-address.";
         return Err(Problem::new(ProblemKind::Unprocessable, detail));

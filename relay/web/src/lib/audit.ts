@@ -56,6 +56,8 @@ export const ACTION_GROUPS: readonly { readonly text: string; readonly actions: 
       'organisation_created',
       'cluster_created',
       'cluster_changed',
+      'cluster_access_replaced',
+      'cluster_connection_tested',
       'cluster_revoked',
       'join_token_created',
       'agent_enrolled',
