@@ -9,6 +9,7 @@ mod marks;
 mod recordings;
 mod replays;
 mod schema;
+mod scope;
 mod sessions;
 mod sign_in;
 mod tickets;
