@@ -6,6 +6,7 @@ mod audit;
 mod clusters;
 mod fixture;
 mod join_tokens;
+mod marks;
 mod recordings;
 mod replays;
 mod schema;
