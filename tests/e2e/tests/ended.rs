@@ -17,7 +17,7 @@ const GONE: Duration = Duration::from_secs(20);
 const TOLD: Duration = Duration::from_secs(40);
 
 /// Within this an end that needs no timeout has happened, also on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Within this an agent that is cut off has given its connection up, and a grace time of some seconds is over.
 const CUT_OFF: Duration = Duration::from_secs(90);

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 const GONE: Duration = Duration::from_secs(20);
 
 /// Within this something that needs no timeout has happened, also on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Within this a lost connection is given up, and a grace time of some seconds is over.
 const GIVEN_UP: Duration = Duration::from_secs(90);
