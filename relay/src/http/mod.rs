@@ -8,18 +8,23 @@ pub mod client;
 pub mod clusters;
 pub mod context;
 pub mod cookie;
+pub mod credential;
 pub mod extract;
 pub mod health;
 pub mod inventory;
 pub mod login_sessions;
 pub mod me;
 pub mod middleware;
+pub mod own_password;
+pub mod passkeys;
 pub mod problem;
 pub mod rate_limit;
 pub mod recordings;
 pub mod router;
 pub mod server;
 pub mod sessions;
+pub mod sign_in;
+pub mod sign_in_providers;
 
 #[cfg(test)]
 mod testing;

@@ -31,6 +31,9 @@ use crate::tunnel::AgentHandle;
 /// How long the agent may take to end a session: five seconds for the killing, and the way there and back.
 const END_TIMEOUT: Duration = Duration::from_secs(9);
 
+/// How long an agent whose right was withdrawn has for it; then it is disconnected anyhow.
+const REVOKED_TIMEOUT: Duration = Duration::from_millis(1_200);
+
 /// How long the last output may take to become durable before its agent may forget it.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -375,6 +378,7 @@ impl Owner {
                 let cleanup = Box::pin(self.reap(&handle)).await;
                 return Next::Finish(self.end_without_agent(self.cause_or(cause), cleanup));
             }
+            AgentNews::Revoked(cause) => return self.handle_revoked(cause),
             AgentNews::Silent => {
                 self.lease_at = None;
                 self.tell_viewers(Status::AgentSilent);
@@ -387,6 +391,18 @@ impl Owner {
             }
         }
         Next::GoOn
+    }
+
+    /// The agent's right was withdrawn. While it is still there it gets a moment to end the processes; it is not waited for.
+    fn handle_revoked(&mut self, cause: EndCause) -> Next {
+        if !matches!(self.path, Path::Linked(_)) {
+            return Next::Finish(self.end_without_agent(self.cause_or(cause), Cleanup::Unconfirmed));
+        }
+        let next = self.close(cause);
+        if let Stage::Closing { deadline, .. } = &mut self.stage {
+            *deadline = (*deadline).min(Instant::now() + REVOKED_TIMEOUT);
+        }
+        next
     }
 
     fn attach(&mut self) {
@@ -447,6 +463,9 @@ impl Owner {
 
     fn handle_closed(&mut self, received: u64, fault: Option<Fault>) -> Next {
         self.received = received;
+        if let Some(cause) = self.agent.as_ref().and_then(AgentHandle::withdrawn) {
+            return Next::Finish(self.end_without_agent(self.cause_or(cause), Cleanup::Unconfirmed));
+        }
         self.wait_for_agent(Some(Instant::now()));
         match fault {
             None => Next::GoOn,

@@ -15,10 +15,15 @@ pub enum List {
     Agents,
     /// Sessions.
     Sessions,
+    /// Access rules.
+    AccessRules,
+    /// Requests for access.
+    AccessRequests,
 }
 
 impl List {
-    const ALL: [Self; 4] = [Self::Organisations, Self::Clusters, Self::Agents, Self::Sessions];
+    const ALL: [Self; 6] =
+        [Self::Organisations, Self::Clusters, Self::Agents, Self::Sessions, Self::AccessRules, Self::AccessRequests];
 
     const fn letter(self) -> char {
         match self {
@@ -26,6 +31,8 @@ impl List {
             Self::Clusters => 'c',
             Self::Agents => 'a',
             Self::Sessions => 's',
+            Self::AccessRules => 'r',
+            Self::AccessRequests => 'q',
         }
     }
 }

@@ -27,14 +27,14 @@ const text = (data: Uint8Array) => new TextDecoder().decode(data);
 
 describe('a session client', () => {
   it('attaches with the ticket that it was given, for a snapshot, at the size of the terminal', async () => {
-    const world = new World({ ticket: 'plt_first' });
+    const world = new World({ ticket: 'plk_first' });
     world.client.start();
     world.socket.open();
     await settle();
     expect(world.ticketsAsked).toBe(0);
     expect(world.socket.binaryType).toBe('arraybuffer');
     expect(world.socket.texts).toEqual([
-      { type: 'attach', ticket: 'plt_first', writer: 'writer-1', have: null, columns: 80, rows: 24 },
+      { type: 'attach', ticket: 'plk_first', writer: 'writer-1', have: null, columns: 80, rows: 24 },
     ]);
     world.attached({ output: 0, input: 0 });
     expect(world.state).toEqual({ kind: 'live', agent: 'answering' });
@@ -116,7 +116,7 @@ describe('a session client', () => {
     const world = await World.live();
     world.socket.binary(OUTPUT, 0, bytes('abcdef'));
     await world.dropAndReturn();
-    expect(world.socket.texts[0]).toMatchObject({ type: 'attach', ticket: 'plt_2', writer: 'writer-1', have: 6 });
+    expect(world.socket.texts[0]).toMatchObject({ type: 'attach', ticket: 'plk_2', writer: 'writer-1', have: 6 });
     world.attached({ output: 3, input: 0 });
     world.socket.binary(OUTPUT, 3, bytes('def'));
     world.socket.binary(OUTPUT, 5, bytes('fgh'));
@@ -291,7 +291,7 @@ describe('a session client', () => {
   });
 
   it('gives up on a relay that does not let it attach in time', async () => {
-    const world = new World({ ticket: 'plt_first' });
+    const world = new World({ ticket: 'plk_first' });
     world.client.start();
     world.socket.open();
     world.clock.advance(ATTACH_DEADLINE_MS);
@@ -462,7 +462,7 @@ class World {
       },
       getTicket: () => {
         this.ticketsAsked += 1;
-        return Promise.resolve(answers.shift() ?? { kind: 'ticket', ticket: `plt_${this.ticketsAsked}` });
+        return Promise.resolve(answers.shift() ?? { kind: 'ticket', ticket: `plk_${this.ticketsAsked}` });
       },
       onState: (state) => (this.state = state),
       onLife: (life) => this.lives.push(life),
@@ -471,7 +471,7 @@ class World {
 
   /** A client that is attached to a session without output. */
   static async live(options: WorldOptions = {}): Promise<World> {
-    const world = new World({ ...options, ticket: 'plt_first' });
+    const world = new World({ ...options, ticket: 'plk_first' });
     world.ticketsAsked = 1;
     world.client.start();
     world.socket.open();

@@ -50,6 +50,19 @@ impl Process {
         Self::start_at(name, &program(name)?, arguments, environment)
     }
 
+    /// Starts a program of the workspace through others, such as `unshare`, which are to become it in the end.
+    pub fn start_under(
+        under: &[&str],
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let Some((first, rest)) = under.split_first() else { return Self::start(name, arguments, environment) };
+        let path = program(name)?;
+        let path = path.to_str().context("the programs' folder is not UTF-8")?;
+        Self::start_at(name, Path::new(first), &[rest, &[path], arguments].concat(), environment)
+    }
+
     fn start_at(name: &str, path: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let mut child = Command::new(path)
             .args(arguments)

@@ -8,6 +8,7 @@ mod join_tokens;
 mod recordings;
 mod replays;
 mod schema;
+mod scope;
 mod sessions;
 mod sign_in;
 mod tickets;
