@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
 use crate::http::rate_limit::RateLimiter;
+use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
 use crate::recording::archive::Archives;
 use crate::replay::Replays;
@@ -28,6 +29,8 @@ pub struct App {
     pub entropy: Entropy,
     /// When to stop, and what runs.
     pub lifecycle: Lifecycle,
+    /// How agents join; `None` where the relay cannot tell what they are to dial.
+    pub joining: Option<Arc<Joining>>,
     /// The connected agents.
     pub agents: Agents,
     /// The live sessions.

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod domain;
 pub mod entropy;
 pub mod http;
+pub mod joining;
 pub mod lifecycle;
 pub mod pki;
 pub mod recording;

@@ -16,6 +16,7 @@ use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
 use crate::entropy::Entropy;
 use crate::http::{self, rate_limit};
+use crate::joining::Joining;
 use crate::lifecycle::{Lifecycle, Signals};
 use crate::pki::Ca;
 use crate::recording::archive::Archives;
@@ -24,7 +25,7 @@ use crate::recording_jobs;
 use crate::replay::Replays;
 use crate::session::{Sessions, Settings};
 use crate::store::{DatabaseUrl, Store};
-use crate::tunnel::{self, Agents, Tunnel};
+use crate::tunnel::{self, AgentEvent, Agents, Tunnel};
 
 /// A relay that serves.
 #[derive(Debug)]
@@ -65,7 +66,14 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let (recorder, sealed) = recorder(&config, recordings.clone())?;
     let sessions = sessions(&config, &store, recorder, &agents, (&clock, &entropy));
     sessions.restore().await?;
+    // Before the first agent can connect, so that no news is missed.
+    let news = agents.subscribe();
+    let authority = Arc::new(load_authority(config.data.clone(), clock.now()).await?);
+    let parts = (store.clone(), Arc::clone(&authority), clock.clone(), entropy.clone());
+    let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, agents.clone())?;
+    let tunnel = tunnel_listener.address()?;
     let app = App {
+        joining: joining(&config, &public_url, tunnel, &authority),
         config: Arc::new(config),
         public_url: Arc::new(public_url),
         store,
@@ -78,14 +86,11 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         replays: Replays::default(),
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
     };
-    // Before the first agent can connect, so that no news is missed.
-    app.lifecycle.spawn(follow_agents(app.clone()));
+    app.lifecycle.spawn(follow_agents(app.clone(), news));
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
     app.lifecycle.spawn(store_activity(app.clone()));
     tokio::spawn(recording_jobs::keep_retention(app.store.clone(), recordings, app.clock.clone()));
-    let tunnel_listener = listen_for_agents(&app).await?;
-    let tunnel = tunnel_listener.address()?;
     http::server::spawn(listener, &app);
     Ok(Serving { app, http, tunnel, tunnel_listener, _lock: lock })
 }
@@ -149,8 +154,7 @@ fn sessions(
     Sessions::new(store.clone(), recorder, agents.clone(), (clock.clone(), entropy.clone()), settings, tracker)
 }
 
-async fn follow_agents(app: App) {
-    let events = app.agents.subscribe();
+async fn follow_agents(app: App, events: mpsc::Receiver<AgentEvent>) {
     tokio::select! {
         () = app.sessions.clone().follow_agents(events) => {}
         () = app.lifecycle.draining().cancelled() => {}
@@ -164,16 +168,23 @@ async fn store_activity(app: App) {
     }
 }
 
-async fn listen_for_agents(app: &App) -> anyhow::Result<Tunnel> {
-    let context = tunnel::Context {
-        store: app.store.clone(),
-        ca: Arc::new(load_authority(app.config.data.clone(), app.clock.now()).await?),
-        clock: app.clock.clone(),
-        entropy: app.entropy.clone(),
-        tasks: TaskTracker::new(),
-        refusals: Arc::new(tunnel::refusal_limit()),
-    };
-    Ok(Tunnel::start(app.config.tunnel_listen, context, app.agents.clone())?)
+fn listen_for_agents(
+    address: SocketAddr,
+    (store, ca, clock, entropy): (Store, Arc<Ca>, Clock, Entropy),
+    agents: Agents,
+) -> anyhow::Result<Tunnel> {
+    let (tasks, refusals) = (TaskTracker::new(), Arc::new(tunnel::refusal_limit()));
+    let context = tunnel::Context { store, ca, clock, entropy, tasks, refusals };
+    Ok(Tunnel::start(address, context, agents)?)
+}
+
+/// How agents join this relay, as far as it can tell.
+fn joining(config: &Config, public_url: &PublicUrl, tunnel: SocketAddr, authority: &Ca) -> Option<Arc<Joining>> {
+    let relay = Joining::address(config.tunnel_address.as_ref(), public_url, tunnel.port()).ok();
+    if relay.is_none() {
+        tracing::warn!("no agent can be asked to join: say with --tunnel-address what agents dial");
+    }
+    relay.map(|relay| Arc::new(Joining { relay, pin: authority.pin() }))
 }
 
 async fn load_authority(data: PathBuf, now: UnixMillis) -> anyhow::Result<Ca> {

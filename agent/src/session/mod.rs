@@ -14,8 +14,9 @@ use podlatch_podexec::holder::{self, HolderHandle, Started};
 use podlatch_podexec::reap::{self, Remains};
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::SessionId;
+use podlatch_protocol::identity::Identity;
 use podlatch_protocol::limits::MAX_COMMAND_WORDS;
-use podlatch_protocol::request::{Attach, Open, Program, Reap, ReapReply};
+use podlatch_protocol::request::{Attach, Open, OpenWith, Program, Reap, ReapReply};
 use podlatch_protocol::session::{Cleanup, ToRelay};
 use podlatch_protocol::target::PodTarget;
 use tokio::sync::watch;
@@ -29,11 +30,18 @@ use crate::inventory::Inventory;
 #[derive(Debug)]
 pub enum SessionRequest {
     /// Start one.
-    Open(Open),
+    Open(Box<OpenWith>),
     /// Take one over.
     Attach(Attach),
     /// Kill what an earlier life left behind.
     Reap(Reap),
+}
+
+impl SessionRequest {
+    /// One that is started by the agent's own credential, in a container that is there.
+    pub fn open(open: Open) -> Self {
+        Self::Open(Box::new(OpenWith { open, identity: Identity::Agent, debug: None }))
+    }
 }
 
 /// The sessions that this agent holds. Cheap to clone.
@@ -80,7 +88,7 @@ impl Sessions {
     /// Serves one stream of the relay until it ends. Cancel safe: a dropped stream detaches, the session lives on.
     pub async fn serve(&self, request: SessionRequest, send: quinn::SendStream, recv: quinn::RecvStream) {
         match request {
-            SessionRequest::Open(open) => self.open(open, send, recv).await,
+            SessionRequest::Open(open) => self.open(*open, send, recv).await,
             SessionRequest::Attach(attach) => self.attach(attach, send, recv).await,
             SessionRequest::Reap(reap) => {
                 let cleanup = self.reap(reap).await;
@@ -114,7 +122,15 @@ impl Sessions {
         }
     }
 
-    async fn open(&self, open: Open, send: quinn::SendStream, recv: quinn::RecvStream) {
+    async fn open(&self, with: OpenWith, send: quinn::SendStream, recv: quinn::RecvStream) {
+        if with.identity != Identity::Agent {
+            let refusal = Refusal::new(RefusalCode::IdentityMode, "the agent impersonates nobody");
+            return pump::refuse(send, refusal).await;
+        }
+        if let Some(image) = with.debug {
+            return pump::refuse(send, Refusal::new(RefusalCode::DebugNotAllowed, image.to_string())).await;
+        }
+        let open = with.open;
         let (session, target) = (open.session, open.target.clone());
         if let Err(refusal) = self.admit(&open) {
             return pump::refuse(send, refusal).await;

@@ -42,7 +42,8 @@ impl Services {
             return refuse(&mut send, &mut recv).await;
         };
         let request = match request {
-            Request::Open(open) => SessionRequest::Open(open),
+            Request::Open(open) => SessionRequest::open(open),
+            Request::OpenWith(open) => SessionRequest::Open(open),
             Request::Attach(attach) => SessionRequest::Attach(attach),
             Request::Reap(reap) => SessionRequest::Reap(reap),
             Request::Watch(scope) => return self.inventory.serve(scope, send, recv).await,

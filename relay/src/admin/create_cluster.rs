@@ -8,6 +8,7 @@ use super::join_command::{JoinCommand, issue};
 use super::{Desk, lookup};
 use crate::domain::audit::Origin;
 use crate::domain::cluster::ClusterType;
+use crate::domain::labels::Labels;
 use crate::domain::name::DisplayName;
 use crate::store::{NewCluster, StoreError};
 
@@ -30,6 +31,7 @@ pub(super) async fn run(desk: &Desk, args: CreateClusterArgs) -> anyhow::Result<
         organisation: organisation.id,
         name: args.name,
         cluster_type: ClusterType::Private,
+        labels: Labels::default(),
     };
     let cluster =
         desk.store.create_cluster(&new, &Origin::operator(), desk.now()).await.map_err(|error| match error {

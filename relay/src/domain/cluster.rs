@@ -2,6 +2,7 @@
 
 use podlatch_protocol::id::{ClusterId, OrganisationId};
 
+use super::labels::Labels;
 use super::name::DisplayName;
 use crate::clock::UnixMillis;
 
@@ -37,6 +38,8 @@ pub struct Cluster {
     pub name: DisplayName,
     /// How it is reached.
     pub cluster_type: ClusterType,
+    /// By what access rules may find it.
+    pub labels: Labels,
     /// When it was registered.
     pub created_at: UnixMillis,
     /// When it was revoked, if it was. Nothing enrols, connects or opens in it since.

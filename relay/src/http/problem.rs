@@ -43,6 +43,8 @@ pub enum ProblemKind {
     NotJson,
     /// The JSON is not what this endpoint takes.
     Unprocessable,
+    /// What must be unique exists already.
+    Taken,
     /// The request was meant for another host.
     WrongHost,
     /// Too many tries.
@@ -81,6 +83,7 @@ impl ProblemKind {
             Self::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "Request too large"),
             Self::NotJson => ("not_json", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not JSON"),
             Self::Unprocessable => ("unprocessable", StatusCode::UNPROCESSABLE_ENTITY, "Unexpected content"),
+            Self::Taken => ("taken", StatusCode::CONFLICT, "Exists already"),
             Self::WrongHost => ("wrong_host", StatusCode::MISDIRECTED_REQUEST, "Wrong host"),
             Self::TooManyRequests => ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             Self::BadSignInLink => ("bad_sign_in_link", StatusCode::UNAUTHORIZED, "Sign-in link not valid"),
@@ -111,18 +114,27 @@ impl ProblemKind {
 const fn refusal_status(code: RefusalCode) -> StatusCode {
     match code {
         RefusalCode::PodNotFound | RefusalCode::ContainerNotFound => StatusCode::NOT_FOUND,
-        RefusalCode::ContainerRequired | RefusalCode::PodPending | RefusalCode::PodEnded => StatusCode::CONFLICT,
+        RefusalCode::ContainerRequired
+        | RefusalCode::PodPending
+        | RefusalCode::PodEnded
+        | RefusalCode::IdentityMode => StatusCode::CONFLICT,
         RefusalCode::NoShell | RefusalCode::CommandNotFound => StatusCode::UNPROCESSABLE_ENTITY,
-        RefusalCode::Forbidden | RefusalCode::NotAllowedByAgent => StatusCode::FORBIDDEN,
+        RefusalCode::Forbidden
+        | RefusalCode::NotAllowedByAgent
+        | RefusalCode::IdentityRefused
+        | RefusalCode::DebugNotAllowed => StatusCode::FORBIDDEN,
         RefusalCode::TooManySessions => StatusCode::TOO_MANY_REQUESTS,
         RefusalCode::NoSuchSession => StatusCode::GONE,
         RefusalCode::AgentOffline | RefusalCode::Draining | RefusalCode::KubernetesUnreachable => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         RefusalCode::AgentTimeout => StatusCode::GATEWAY_TIMEOUT,
-        RefusalCode::BadRequest | RefusalCode::KubernetesError | RefusalCode::AgentProtocol | RefusalCode::Other(_) => {
-            StatusCode::BAD_GATEWAY
-        }
+        RefusalCode::BadRequest
+        | RefusalCode::KubernetesError
+        | RefusalCode::AgentProtocol
+        | RefusalCode::DebugImageFailed
+        | RefusalCode::DebugFailed
+        | RefusalCode::Other(_) => StatusCode::BAD_GATEWAY,
     }
 }
 

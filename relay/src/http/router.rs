@@ -68,6 +68,10 @@ fn api() -> OpenApiRouter<App> {
             // Clusters and what is in them
             .routes(routes!(clusters::list::get))
             .routes(routes!(clusters::get::get))
+            .routes(routes!(clusters::create::post))
+            .routes(routes!(clusters::update::patch))
+            .routes(routes!(clusters::revoke::delete))
+            .routes(routes!(clusters::join_tokens::post))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
             // What was done

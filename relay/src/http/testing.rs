@@ -28,10 +28,12 @@ use crate::data_folder;
 use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::audit::Origin;
 use crate::domain::cluster::{Cluster, ClusterType};
+use crate::domain::labels::Labels;
 use crate::domain::login::{LoginMethod, Scope};
 use crate::domain::organisation::{ClientInfo, Membership, Role};
 use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
+use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, StoreLocation};
@@ -112,6 +114,10 @@ impl TestRelay {
             clock,
             entropy: Entropy::system(),
             lifecycle: Lifecycle::new(),
+            joining: Some(Arc::new(Joining {
+                relay: "relay.example.org:4433".parse().expect("an address"),
+                pin: format!("sha256:{}", "ab".repeat(32)).parse().expect("a pin"),
+            })),
             agents: Agents::default(),
             sessions,
             archives,
@@ -216,6 +222,7 @@ impl TestRelay {
             organisation: of.membership.organisation.id,
             name: name.parse().expect("a name"),
             cluster_type: ClusterType::Private,
+            labels: Labels::default(),
         };
         self.app.store.create_cluster(&new, &Origin::operator(), self.app.clock.now()).await.expect("creates")
     }
@@ -246,6 +253,10 @@ impl TestRelay {
 
     pub(crate) fn post(&self, path: &str) -> TestRequest<'_> {
         self.request("POST", path)
+    }
+
+    pub(crate) fn patch(&self, path: &str) -> TestRequest<'_> {
+        self.request("PATCH", path)
     }
 
     pub(crate) fn delete(&self, path: &str) -> TestRequest<'_> {

@@ -1,6 +1,7 @@
 //! Registered clusters.
 
 use podlatch_protocol::id::{ClusterId, OrganisationId};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::audit::append;
@@ -12,6 +13,7 @@ use crate::clock::UnixMillis;
 use crate::domain::agent::AgentStatus;
 use crate::domain::audit::{Action, NewEvent, Origin, Place};
 use crate::domain::cluster::{Cluster, ClusterOverview, ClusterType, LastAgent};
+use crate::domain::labels::Labels;
 use crate::domain::name::DisplayName;
 
 /// A cluster to be registered.
@@ -25,6 +27,17 @@ pub struct NewCluster {
     pub name: DisplayName,
     /// How it is reached.
     pub cluster_type: ClusterType,
+    /// By what access rules may find it.
+    pub labels: Labels,
+}
+
+/// What is to be changed of a cluster; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterChange {
+    /// Its name.
+    pub name: Option<DisplayName>,
+    /// All of its labels.
+    pub labels: Option<Labels>,
 }
 
 impl Store {
@@ -33,25 +46,62 @@ impl Store {
         let mut tx = self.begin().await?;
         execute!(
             tx.on(),
-            "INSERT INTO clusters (id, organisation_id, name, cluster_type, created_at) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO clusters (id, organisation_id, name, cluster_type, labels, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
             new.id.as_uuid(),
             new.organisation.as_uuid(),
             new.name.as_str(),
             new.cluster_type.slug(),
+            new.labels.to_string(),
             now.get(),
         )
         .map_err(taken("a cluster of this name"))?;
         let event = NewEvent::new(Action::ClusterCreated, new.organisation, by.clone(), now);
-        append(&mut tx, &event.at(Place::Cluster(new.id)).detail("type", new.cluster_type.slug())).await?;
+        let event = event.at(Place::Cluster(new.id)).detail("type", new.cluster_type.slug());
+        append(&mut tx, &event.detail("labels", as_json(&new.labels))).await?;
         self.commit_audited(tx).await?;
         Ok(Cluster {
             id: new.id,
             organisation: new.organisation,
             name: new.name.clone(),
             cluster_type: new.cluster_type,
+            labels: new.labels.clone(),
             created_at: now,
             revoked_at: None,
         })
+    }
+
+    /// Changes a cluster that is not revoked; [`StoreError::Missing`] if the organisation has none of this id,
+    /// [`StoreError::Taken`] if it has another of this name. Cancel safe.
+    pub async fn change_cluster(
+        &self,
+        (organisation, id): (OrganisationId, ClusterId),
+        change: &ClusterChange,
+        by: &Origin,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let changed = execute!(
+            tx.on(),
+            "UPDATE clusters SET name = COALESCE($3, name), labels = COALESCE($4, labels)
+             WHERE organisation_id = $1 AND id = $2 AND revoked_at IS NULL",
+            organisation.as_uuid(),
+            id.as_uuid(),
+            change.name.as_ref().map(DisplayName::as_str),
+            change.labels.as_ref().map(Labels::to_string),
+        )
+        .map_err(taken("a cluster of this name"))?;
+        if changed != 1 {
+            return Err(StoreError::Missing("the cluster"));
+        }
+        let mut event = NewEvent::new(Action::ClusterChanged, organisation, by.clone(), now).at(Place::Cluster(id));
+        if let Some(name) = &change.name {
+            event = event.detail("name", name.as_str());
+        }
+        if let Some(labels) = &change.labels {
+            event = event.detail("labels", as_json(labels));
+        }
+        append(&mut tx, &event).await?;
+        self.commit_audited(tx).await
     }
 
     /// A cluster of the organisation, a revoked one included. Cancel safe.
@@ -140,11 +190,15 @@ impl Store {
     }
 }
 
+fn as_json(labels: &Labels) -> Value {
+    labels.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect()
+}
+
 /// The columns of a [`ClusterRow`], then whatever else the statement needs. `$1` is the status of active agents.
 macro_rules! cluster_sql {
     ($rest:literal) => {
         concat!(
-            "SELECT c.id, c.organisation_id, c.name, c.cluster_type, c.created_at, c.revoked_at, \
+            "SELECT c.id, c.organisation_id, c.name, c.cluster_type, c.labels, c.created_at, c.revoked_at, \
              a.last_seen_at, a.agent_version, a.kubernetes_version \
              FROM clusters c LEFT JOIN agents a ON a.id = ( \
                  SELECT id FROM agents WHERE cluster_id = c.id AND status = $1 AND last_seen_at IS NOT NULL \
@@ -161,6 +215,7 @@ struct ClusterRow {
     organisation_id: Uuid,
     name: String,
     cluster_type: String,
+    labels: String,
     created_at: i64,
     revoked_at: Option<i64>,
     last_seen_at: Option<i64>,
@@ -178,6 +233,7 @@ impl TryFrom<ClusterRow> for ClusterOverview {
                 organisation: OrganisationId::from_uuid(row.organisation_id),
                 name: parse("clusters.name", &row.name)?,
                 cluster_type: known("clusters.cluster_type", ClusterType::from_slug(&row.cluster_type))?,
+                labels: parse("clusters.labels", &row.labels)?,
                 created_at: UnixMillis::new(row.created_at),
                 revoked_at: time(row.revoked_at),
             },

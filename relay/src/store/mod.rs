@@ -39,7 +39,7 @@ use tokio::sync::watch;
 pub use self::agents::{AgentSeen, RenewAgent};
 pub use self::api_tokens::NewApiToken;
 pub use self::audit::{AuditFilter, AuditPage, AuditRun, UserFilter};
-pub use self::clusters::NewCluster;
+pub use self::clusters::{ClusterChange, NewCluster};
 use self::engine::Engine;
 pub use self::error::StoreError;
 pub use self::join_tokens::{JoinGrant, NewJoinToken};

@@ -15,7 +15,7 @@ use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::id::{AgentId, AgentInstanceId, ClusterId, OrganisationId, SessionId};
 use podlatch_protocol::request::Request;
 use quinn::{RecvStream, SendStream};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +42,7 @@ struct Shared {
     events: broadcast::Sender<AgentEvent>,
     next_connection: AtomicU64,
     tasks: TaskTracker,
+    revoked: Notify,
 }
 
 /// Names one connection of an agent; never used again while the relay runs.
@@ -124,6 +125,7 @@ impl Default for Agents {
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 next_connection: AtomicU64::new(1),
                 tasks: TaskTracker::new(),
+                revoked: Notify::new(),
             }),
         }
     }
@@ -198,6 +200,16 @@ impl Agents {
     fn snapshot(&self) -> (broadcast::Receiver<AgentEvent>, Vec<AgentHandle>) {
         let table = self.table();
         (self.shared.events.subscribe(), table.values().cloned().collect())
+    }
+
+    /// Has the store asked for agents whose right was withdrawn just now, instead of a little later.
+    pub fn look_for_revoked(&self) {
+        self.shared.revoked.notify_one();
+    }
+
+    /// Returns when somebody said [`Self::look_for_revoked`]. Cancel safe.
+    pub(super) async fn asked_for_revoked(&self) {
+        self.shared.revoked.notified().await;
     }
 
     /// Disconnects an agent whose right was withdrawn.

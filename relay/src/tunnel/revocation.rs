@@ -22,6 +22,7 @@ pub(super) async fn watch(context: Context, agents: Agents, stop: CancellationTo
     loop {
         tokio::select! {
             _ = every.tick() => {}
+            () = agents.asked_for_revoked() => {}
             () = stop.cancelled() => return,
         }
         if agents.is_empty() {

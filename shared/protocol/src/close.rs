@@ -112,6 +112,10 @@ numbered! {
     AgentLost = 17, "agent_lost", "The cluster's agent did not come back in time, and it ends such a session by itself. Open a new one.";
     /// It was never opened: refused by the agent, or by Kubernetes.
     NotOpened = 18, "not_opened", "The session could not be opened.";
+    /// Its cluster was revoked.
+    ClusterRevoked = 19, "cluster_revoked", "This cluster was taken out of your organisation, which ends its sessions. Ask an administrator of your organisation.";
+    /// The agent that held it was revoked.
+    AgentRevoked = 20, "agent_revoked", "The cluster's agent that held this session was revoked. Open a new one if the cluster has another agent, or ask an administrator of your organisation.";
 }
 
 numbered! {
@@ -153,6 +157,16 @@ numbered! {
     AgentTimeout = 17, "agent_timeout", "The cluster's agent did not answer in time. Try again.";
     /// The agent broke the protocol.
     AgentProtocol = 18, "agent_protocol_error", "The cluster's agent answered with something that makes no sense. Check that relay and agent are of neighbouring versions.";
+    /// Relay and agent disagree about whose rights count in Kubernetes.
+    IdentityMode = 19, "identity_mode", "The relay and the cluster's agent are not set to the same Kubernetes identity. Set both to the agent's own, or both to impersonation of the signed-in person.";
+    /// The person's names for Kubernetes are not ones that may be impersonated.
+    IdentityRefused = 20, "identity_refused", "The signed-in person cannot be impersonated in this cluster. An administrator can mend the person's groups and the cluster's settings.";
+    /// Debug containers, or this image, are not allowed.
+    DebugNotAllowed = 21, "debug_not_allowed", "A debug container of this image is not allowed here. Choose another image; which ones there are, the organisation and the owner of the cluster's agent say.";
+    /// The debug container's image could not be had.
+    DebugImageFailed = 22, "debug_image_failed", "The image of the debug container could not be had. Check its name, and that the cluster can reach its registry.";
+    /// Kubernetes did not let the debug container in, or it did not run.
+    DebugFailed = 23, "debug_failed", "The debug container did not start.";
 }
 
 /// A refusal with its detail, as it travels on the tunnel.

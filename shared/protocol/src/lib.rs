@@ -16,9 +16,11 @@
 pub mod close;
 pub mod codec;
 pub mod control;
+pub mod debug;
 pub mod enrolment;
 pub mod frame;
 pub mod id;
+pub mod identity;
 pub mod inventory;
 pub mod limits;
 pub mod request;

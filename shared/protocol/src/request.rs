@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::debug::DebugImage;
 use crate::id::SessionId;
+use crate::identity::Identity;
 use crate::inventory::WatchScope;
 use crate::target::PodTarget;
 use crate::terminal::TerminalSize;
@@ -20,6 +22,9 @@ pub enum Request {
     Reap(Reap),
     /// Watch the inventory: a snapshot, then changes, for as long as the stream lives.
     Watch(WatchScope),
+    /// Start a session as somebody else than the agent, or in a debug container; then as [`Self::Open`]. An agent that does not
+    /// know this refuses it: were it a field of [`Open`], such an agent would open with its own rights instead.
+    OpenWith(Box<OpenWith>),
 }
 
 /// What to start.
@@ -52,6 +57,17 @@ pub struct Open {
     pub lease: Lease,
     /// Makes a shell that can do it mark its prompts and commands in its output; `None` leaves the shell as it is.
     pub marks: Option<MarkNonce>,
+}
+
+/// Starts a session, and says what [`Open`] cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenWith {
+    /// What to start.
+    pub open: Open,
+    /// As whom Kubernetes is asked for it.
+    pub identity: Identity,
+    /// Adds a container of this image to the pod, beside the target's container, and starts the program there.
+    pub debug: Option<DebugImage>,
 }
 
 /// How long a session may live, counted from its arrival: agent and relay share no clock.

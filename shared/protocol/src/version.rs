@@ -7,7 +7,7 @@ pub const TUNNEL_ALPN: &[u8] = b"podlatch/1";
 pub const ENROLMENT_ALPN: &[u8] = b"podlatch-join/1";
 
 /// Minor version of the tunnel protocol: raised with every addition, informational.
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 
 /// The name in the relay's tunnel certificate. It is not a DNS name: agents pin the relay's own CA, so whoever takes over a
 /// host name gains nothing by it.

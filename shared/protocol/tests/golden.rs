@@ -16,11 +16,14 @@ use podlatch_protocol::control::{self, Hello};
 use podlatch_protocol::enrolment::{Certificate, EnrolReply, EnrolRequest};
 use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::id::{AgentInstanceId, SessionId, WriterId};
+use podlatch_protocol::identity::{ClaimedPerson, Identity};
 use podlatch_protocol::inventory::{
     ContainerItem, ContainerState, InventoryEvent, Item, ItemKey, NamespaceItem, PodItem, WatchScope, WorkloadItem,
     WorkloadKind,
 };
-use podlatch_protocol::request::{AfterExit, Attach, Lease, MarkNonce, Open, Program, Reap, ReapReply, Request};
+use podlatch_protocol::request::{
+    AfterExit, Attach, Lease, MarkNonce, Open, OpenWith, Program, Reap, ReapReply, Request,
+};
 use podlatch_protocol::session::{self, Attached, Cleanup, Ended, ExitOutcome, Input, InputApplied, Opened, Output};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -125,7 +128,7 @@ fn golden() -> Golden {
 
 fn control_stream(golden: &mut Golden) {
     let hello = Hello {
-        minor: version::MINOR,
+        minor: 0,
         agent_version: "0.1.0".to_owned(),
         kubernetes_version: "v1.36.2".to_owned(),
         instance: AgentInstanceId::new(1_700_000_000_001, &[0x5a; 10]),
@@ -171,7 +174,8 @@ fn requests(golden: &mut Golden) {
     let command = Program::Command(vec!["ls".to_owned(), "-l".to_owned()]);
     golden.message("request.open.command", &Request::Open(Open { program: command, ..open.clone() }));
     golden.message("request.open.end_all", &Request::Open(Open { after_exit: AfterExit::EndAll, ..open.clone() }));
-    golden.message("request.open.shell", &Request::Open(open));
+    golden.message("request.open.shell", &Request::Open(open.clone()));
+    opens_with_more(golden, &open);
     golden.message(
         "request.attach",
         &Request::Attach(Attach { session: session_id(), have_offset: 4_096, credit: 135_168 }),
@@ -182,6 +186,14 @@ fn requests(golden: &mut Golden) {
     for cleanup in [Cleanup::NotWanted, Cleanup::Confirmed, Cleanup::Unconfirmed] {
         golden.message(&format!("reap_reply.{cleanup:?}"), &ReapReply { cleanup });
     }
+}
+
+fn opens_with_more(golden: &mut Golden, open: &Open) {
+    let person = ClaimedPerson { user: "podlatch:anna@example.com".to_owned(), groups: vec!["shop:dev".to_owned()] };
+    let with = |identity, debug| Request::OpenWith(Box::new(OpenWith { open: open.clone(), identity, debug }));
+    let image = || Some("busybox:1.36".parse().expect("valid"));
+    golden.message("request.open_with.person", &with(Identity::Person(person), None));
+    golden.message("request.open_with.debug", &with(Identity::Agent, image()));
 }
 
 fn inventory(golden: &mut Golden) {

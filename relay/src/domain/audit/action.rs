@@ -86,6 +86,8 @@ slugs!(
         OrganisationCreated = "organisation_created",
         /// A cluster was registered.
         ClusterCreated = "cluster_created",
+        /// A cluster's name, labels or settings were changed.
+        ClusterChanged = "cluster_changed",
         /// A cluster was revoked, with its agents and join tokens.
         ClusterRevoked = "cluster_revoked",
         /// A join token was made.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use podlatch_protocol::id::ClusterId;
 
-use super::ClusterBody;
+use super::{ClusterBody, find};
 use crate::app::App;
 use crate::domain::access::Action;
 use crate::domain::audit::Place;
@@ -30,9 +30,7 @@ pub async fn get(
     context: CallContext,
     IdPath(id): IdPath<ClusterId>,
 ) -> Result<Json<ClusterBody>, Problem> {
-    let found = app.store.get_cluster(context.actor.organisation, id).await?;
-    let overview =
-        found.filter(|found| found.cluster.revoked_at.is_none()).ok_or_else(|| Problem::not_found("cluster"))?;
+    let overview = find(&app, &context, id).await?;
     let action = Action::ViewCluster { organisation: overview.cluster.organisation };
     context.require(&app, action, Place::Cluster(overview.cluster.id)).await?;
     Ok(Json(ClusterBody::new(overview, &app.agents)))
@@ -52,7 +50,7 @@ mod tests {
         let cluster = relay.cluster(&ada, "berlin").await;
         let path = format!("/api/v1/clusters/{}", cluster.id);
         let mut expected = json!({
-            "id": cluster.id.to_string(), "name": "berlin", "type": "private", "state": "never_connected",
+            "id": cluster.id.to_string(), "name": "berlin", "type": "private", "labels": {}, "state": "never_connected",
             "agent_version": null, "kubernetes_version": null, "last_seen_at": null,
             "created_at": "2023-11-14T22:13:20.000Z",
         });

@@ -1,13 +1,26 @@
 //! Registered clusters, as browsers see them.
 
+pub mod create;
 pub mod get;
+pub mod join_tokens;
 pub mod list;
+pub mod revoke;
+pub mod update;
 
+use std::collections::BTreeMap;
+
+use podlatch_protocol::id::ClusterId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::context::CallContext;
+use super::problem::{Problem, ProblemKind};
+use crate::app::App;
 use crate::clock::UnixMillis;
 use crate::domain::cluster::ClusterOverview;
+use crate::domain::labels::Labels;
+use crate::domain::name::DisplayName;
+use crate::store::StoreError;
 use crate::tunnel::Agents;
 
 /// A registered cluster.
@@ -20,6 +33,9 @@ pub struct ClusterBody {
     #[serde(rename = "type")]
     #[schema(example = "private")]
     type_: &'static str,
+    /// By what access rules may find it.
+    #[schema(value_type = BTreeMap<String, String>)]
+    labels: Labels,
     state: ClusterState,
     /// The agent's release, once one has connected. Untrusted text.
     agent_version: Option<String>,
@@ -57,11 +73,36 @@ impl ClusterBody {
             id: cluster.id.to_string(),
             name: cluster.name.to_string(),
             type_: cluster.cluster_type.slug(),
+            labels: cluster.labels,
             state,
             last_seen_at: last_agent.as_ref().map(|agent| agent.seen_at),
             agent_version: last_agent.as_ref().map(|agent| agent.agent_version.clone()),
             kubernetes_version: last_agent.map(|agent| agent.kubernetes_version).filter(|version| !version.is_empty()),
             created_at: cluster.created_at,
         }
+    }
+}
+
+/// A cluster of the caller's organisation that is not revoked.
+async fn find(app: &App, context: &CallContext, id: ClusterId) -> Result<ClusterOverview, Problem> {
+    let found = app.store.get_cluster(context.actor.organisation, id).await?;
+    found.filter(|found| found.cluster.revoked_at.is_none()).ok_or_else(|| Problem::not_found("cluster"))
+}
+
+fn name(text: &str) -> Result<DisplayName, Problem> {
+    text.parse().map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("{error}.")))
+}
+
+fn labels(labels: BTreeMap<String, String>) -> Result<Labels, Problem> {
+    Labels::new(labels).map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("{error}.")))
+}
+
+/// A name that another cluster has.
+fn taken(error: StoreError) -> Problem {
+    match error {
+        StoreError::Taken(_) => {
+            Problem::new(ProblemKind::Taken, "The organisation has a cluster of this name. Choose another.")
+        }
+        other => other.into(),
     }
 }

@@ -12,6 +12,7 @@ use podlatch_relay::domain::access::Actor;
 use podlatch_relay::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::cluster::{Cluster, ClusterType};
+use podlatch_relay::domain::labels::Labels;
 use podlatch_relay::domain::login::LoginMethod;
 use podlatch_relay::domain::organisation::{ClientInfo, LoginSession, Membership};
 use podlatch_relay::domain::session::NewSession;
@@ -119,7 +120,13 @@ impl Fixture {
 
     pub(crate) fn new_cluster(&self, organisation: OrganisationId, name: &str) -> NewCluster {
         let name = name.parse().expect("a name");
-        NewCluster { id: self.id(ClusterId::new), organisation, name, cluster_type: ClusterType::Private }
+        NewCluster {
+            id: self.id(ClusterId::new),
+            organisation,
+            name,
+            cluster_type: ClusterType::Private,
+            labels: Labels::default(),
+        }
     }
 
     pub(crate) async fn cluster(&self, organisation: OrganisationId) -> Cluster {

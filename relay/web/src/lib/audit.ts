@@ -55,6 +55,7 @@ export const ACTION_GROUPS: readonly { readonly text: string; readonly actions: 
     actions: [
       'organisation_created',
       'cluster_created',
+      'cluster_changed',
       'cluster_revoked',
       'join_token_created',
       'agent_enrolled',

@@ -17,6 +17,7 @@ use podlatch_relay::auth::token::{Token, TokenKind};
 use podlatch_relay::clock::{Clock, UnixMillis};
 use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::cluster::ClusterType;
+use podlatch_relay::domain::labels::Labels;
 use podlatch_relay::entropy::Entropy;
 use podlatch_relay::pki::{Ca, Lifetimes};
 use podlatch_relay::store::{DatabaseUrl, NewCluster, NewJoinToken, NewOrganisation, Store};
@@ -99,6 +100,7 @@ impl Relay {
             organisation: self.organisation,
             name: "test".parse().expect("is a name"),
             cluster_type: ClusterType::Private,
+            labels: Labels::default(),
         };
         self.store.create_cluster(&cluster, &Origin::operator(), now).await.expect("is stored");
     }
