@@ -11,6 +11,7 @@ use_pinned_toolchain
 goal=${1:?usage: stages.sh check | test}
 python=$root/target/tools/venv/bin/python
 times=()
+nextest_log=$root/target/nextest.log
 
 stage() { # name command...
     local name=$1 began=$SECONDS
@@ -27,7 +28,8 @@ in_folder() { # folder command...
 rust_tests() {
     # nextest runs the test binaries side by side; it leaves out the examples in the documentation.
     if command -v cargo-nextest >/dev/null; then
-        cargo nextest run --workspace --locked --no-fail-fast && cargo test --workspace --locked --doc --quiet
+        cargo nextest run --workspace --locked --no-fail-fast 2>&1 | tee "$nextest_log" &&
+            cargo test --workspace --locked --doc --quiet
     else
         cargo test --workspace --locked --no-fail-fast
     fi
@@ -49,3 +51,7 @@ fi
 
 heading "All green"
 printf '%s\n' "${times[@]}"
+if [ "$goal" = test ] && grep -q '^ *FLAKY' "$nextest_log" 2>/dev/null; then
+    echo 'FLAKY (these failed once and passed when they ran again; mend them):'
+    grep '^ *FLAKY' "$nextest_log" | sort -u
+fi

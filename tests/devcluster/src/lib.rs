@@ -45,7 +45,7 @@ use tls::Tls;
 /// How long the first pods may take to run.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a pod that runs once is waited for.
-const RUN_ONCE_TIMEOUT: Duration = Duration::from_secs(1);
+const RUN_ONCE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The bytes of randomness in a token.
 const TOKEN_BYTES: usize = 24;
 

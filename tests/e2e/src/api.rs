@@ -68,11 +68,25 @@ impl Api {
 
     /// One request under `/api/v1`.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    /// The same with more headers.
+    pub async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Value> {
         let mut request = self
             .client
             .request(method, format!("{}/api/v1{path}", self.base))
             .header(COOKIE, &self.cookie)
             .header(ORIGIN, &self.origin);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(body) = body {
             request = request.json(&body);
         }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::process::Process;
 
 /// How long a command in a pod may take.
-const COMMAND: Duration = Duration::from_secs(30);
+const COMMAND: Duration = Duration::from_secs(90);
 
 /// The cluster that the suite runs against.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use crate::process::{Process, program};
 use crate::viewer::Viewer;
 
 /// How long the agent may take to connect.
-const CONNECT: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(90);
 
 /// What a stack is started with.
 #[derive(Debug, Clone, Default)]

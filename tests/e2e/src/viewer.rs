@@ -455,10 +455,23 @@ impl Client {
 
 /// Opens a terminal WebSocket with the given `Origin`.
 pub async fn connect(api: &Api, session: &str, origin: &str) -> anyhow::Result<Socket> {
+    connect_with(api, session, origin, &[]).await
+}
+
+/// The same with more headers.
+pub async fn connect_with(
+    api: &Api,
+    session: &str,
+    origin: &str,
+    headers: &[(&'static str, &str)],
+) -> anyhow::Result<Socket> {
     let url = format!("{}/api/v1/sessions/{session}/terminal", api.base().replacen("http", "ws", 1));
     let mut request = url.into_client_request()?;
     request.headers_mut().insert(ORIGIN, origin.parse()?);
     request.headers_mut().insert(COOKIE, api.cookie().parse()?);
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse()?);
+    }
     // Browsers do not let small messages wait for each other either (`TCP_NODELAY`).
     let connecting = connect_async_with_config(request, None, true);
     let (socket, _response) = timeout(PATIENCE, connecting).await??;

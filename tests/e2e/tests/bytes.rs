@@ -17,7 +17,7 @@ const OUTPUT_BYTES: usize = 10 * 1024 * 1024;
 
 /// Within this the prompt is back after a Ctrl-C, also on a busy machine and in an unoptimised build. What is to be reached
 /// is one second; the figures are printed.
-const PROMPT_BACK: Duration = Duration::from_secs(5);
+const PROMPT_BACK: Duration = Duration::from_secs(15);
 
 /// How fast the slow viewer renders.
 const SLOW: Rendering = Rendering::BytesPerSecond(1_000_000);

@@ -330,7 +330,7 @@ async fn a_long_command_is_told_of_while_it_runs() -> anyhow::Result<()> {
     viewer.type_text(&format!("{line}\r")).await;
     viewer.wait_for("now-running").await?;
     let events =
-        podlatch_e2e::audit::wait_for_commands(&stack.api, &viewer.session, 1, Duration::from_secs(30)).await?;
+        podlatch_e2e::audit::wait_for_commands(&stack.api, &viewer.session, 1, Duration::from_secs(90)).await?;
     assert_eq!(events[0]["command"], line);
     assert_eq!((&events[0]["details"]["running"], &events[0]["details"]["exit_code"]), (&true.into(), &Value::Null));
     viewer.type_text("\x04").await;

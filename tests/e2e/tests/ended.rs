@@ -10,14 +10,14 @@ use podlatch_protocol::target::PodTarget;
 use serde_json::json;
 use tokio::time::Instant;
 
-/// Within this nothing of a closed session is alive.
-const GONE: Duration = Duration::from_secs(5);
+/// Within this nothing of a closed session is alive, also on a busy machine. The relay itself promises five seconds.
+const GONE: Duration = Duration::from_secs(20);
 
 /// Within this a person is told that the agent does not answer.
-const TOLD: Duration = Duration::from_secs(15);
+const TOLD: Duration = Duration::from_secs(40);
 
 /// Within this an end that needs no timeout has happened, also on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Within this an agent that is cut off has given its connection up, and a grace time of some seconds is over.
 const CUT_OFF: Duration = Duration::from_secs(90);
@@ -96,7 +96,7 @@ async fn detach_and_exit(viewer: &mut Viewer, mark: &str) -> anyhow::Result<()> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_nobody_can_reach_ends_after_its_grace_time_on_either_side() -> anyhow::Result<()> {
-    let (stack, proxy) = Stack::start_behind_proxy(options(&["--grace", "4s", "--end-detached-on-exit"], &[])).await?;
+    let (stack, proxy) = Stack::start_behind_proxy(options(&["--grace", "8s", "--end-detached-on-exit"], &[])).await?;
     let tools = target("default", "tools", "");
 
     // The setting that ends what was detached.

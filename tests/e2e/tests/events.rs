@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 /// Whatever takes longer than this does not happen.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A stream of events.
 struct Events {

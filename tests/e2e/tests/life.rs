@@ -18,11 +18,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-/// Within this nothing of a session that was ended is alive.
-const GONE: Duration = Duration::from_secs(5);
+/// Within this nothing of a session that was ended is alive, also on a busy machine. The relay itself promises five seconds.
+const GONE: Duration = Duration::from_secs(20);
 
 /// Within this something that needs no timeout has happened, also on a busy machine.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Within this a lost connection is given up, and a grace time of some seconds is over.
 const GIVEN_UP: Duration = Duration::from_secs(90);
@@ -161,7 +161,7 @@ async fn an_agent_that_cannot_be_reached_ends_an_expired_session_by_its_own_cloc
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_in_which_nobody_types_is_flagged_and_then_closed() -> anyhow::Result<()> {
-    let stack = Stack::start_with(relay(&["--idle-after", "3s", "--idle-close", "20s"])).await?;
+    let stack = Stack::start_with(relay(&["--idle-after", "6s", "--idle-close", "30s"])).await?;
     let tools = target("default", "tools", "");
     let mut viewer = stack.open(&tools).await?;
     let session = viewer.session.clone();
@@ -172,8 +172,8 @@ async fn a_session_in_which_nobody_types_is_flagged_and_then_closed() -> anyhow:
     let seen = viewer.wait("being idle", idle(true)).await?;
     assert!(seen.text().contains("still here"), "output is no activity");
     let life = seen.life.context("just seen")?;
-    assert!(life["idle_since_ms"].as_u64().is_some_and(|millis| millis >= 3_000), "{life}");
-    assert!(life["idle_closes_in_ms"].as_u64().is_some_and(|millis| millis <= 17_000), "{life}");
+    assert!(life["idle_since_ms"].as_u64().is_some_and(|millis| millis >= 6_000), "{life}");
+    assert!(life["idle_closes_in_ms"].as_u64().is_some_and(|millis| millis <= 24_000), "{life}");
     assert_eq!(stack.api.session(&session).await?["idle"], true);
 
     // What a terminal answers by itself is none either.
@@ -197,7 +197,7 @@ async fn a_session_in_which_nobody_types_is_flagged_and_then_closed() -> anyhow:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_other_end_leaves_its_record_its_trail_and_no_process() -> anyhow::Result<()> {
-    let mut stack = Stack::start_with(relay(&["--grace", "4s"])).await?;
+    let mut stack = Stack::start_with(relay(&["--grace", "8s"])).await?;
     let tools = target("default", "tools", "");
 
     let mut viewer = open_with_processes(&stack, &tools, "771").await?;

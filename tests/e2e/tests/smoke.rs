@@ -33,6 +33,6 @@ async fn closing_a_session_leaves_no_process() -> anyhow::Result<()> {
     stack.api.end(&viewer.session).await?;
     let ended = viewer.ended().await?;
     assert_eq!((&ended["cause"], &ended["cleanup"]), (&json!("closed_by_user"), &json!("confirmed")));
-    stack.cluster.wait_until_gone(&tools, "sleep 777", Duration::from_secs(5)).await?;
+    stack.cluster.wait_until_gone(&tools, "sleep 777", Duration::from_secs(20)).await?;
     Ok(())
 }

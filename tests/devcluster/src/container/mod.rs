@@ -28,7 +28,7 @@ use keeper::{Keeper, Plan, READY};
 pub(crate) use logs::{Log, Progress};
 
 /// A first process that did not begin by then never will.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long output may still come after the first process ended.
 const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the first process is looked at between its word and its command, a few milliseconds.

@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 /// Whatever takes longer than this does not happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What `kubeconfig` must hold for an agent that never needs Kubernetes: nobody listens there.
 const NO_CLUSTER: &str = r#"{"apiVersion":"v1","kind":"Config","current-context":"none",

@@ -108,7 +108,7 @@ async fn a_revoked_agent_is_disconnected_and_not_let_in_again() {
         .revoke_agent(relay.organisation, handle.agent(), &Origin::operator(), UnixMillis::new(0))
         .await
         .expect("is stored");
-    let ended = timeout(Duration::from_secs(10), rogue.connection.closed()).await.expect("is disconnected");
+    let ended = timeout(PATIENCE, rogue.connection.closed()).await.expect("is disconnected");
     assert_eq!(Disconnect::of(&ended), Some(Disconnect::Revoked));
     assert!(matches!(news.next().await, AgentEvent::Disconnected { .. }));
     assert!(relay.agents.is_empty());
@@ -166,7 +166,7 @@ async fn a_newer_connection_of_an_agent_replaces_the_older() {
 #[tokio::test]
 async fn a_certificate_that_is_not_renewed_ends_its_connection() {
     let lifetimes =
-        podlatch_relay::pki::Lifetimes { agent: Duration::from_secs(5), ..podlatch_relay::pki::Lifetimes::default() };
+        podlatch_relay::pki::Lifetimes { agent: Duration::from_secs(10), ..podlatch_relay::pki::Lifetimes::default() };
     let relay = Relay::start_with(lifetimes).await;
     let credentials = Credentials::enrol(&relay).await;
     let mut rogue = Rogue::dial(&relay, Some(&credentials)).await.expect("connects");

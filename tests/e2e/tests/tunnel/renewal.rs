@@ -17,14 +17,14 @@ async fn stored(agent: &Agent) -> Identity {
 
 #[tokio::test]
 async fn an_agent_renews_with_a_new_key_and_stays_connected_beyond_its_first_certificate() {
-    let lifetimes = Lifetimes { agent: Duration::from_secs(8), backdate: Duration::ZERO, ..Lifetimes::default() };
+    let lifetimes = Lifetimes { agent: Duration::from_secs(12), backdate: Duration::ZERO, ..Lifetimes::default() };
     let relay = Relay::start_with(lifetimes).await;
     let mut news = relay.news();
     let agent = Agent::enrol(&relay).await;
     let handle = news.connected().await;
     let first = stored(&agent).await;
     // The first certificate's whole life, and some more.
-    sleep_until(Instant::now() + Duration::from_secs(12)).await;
+    sleep_until(Instant::now() + Duration::from_secs(17)).await;
     round_trip(&handle).await;
     let happened = news.so_far();
     assert!(happened.iter().all(|event| !matches!(event, AgentEvent::Disconnected { .. })), "{happened:?}");
