@@ -2,6 +2,7 @@
 //!
 //! [`router`] is the one table of what there is; one endpoint a file; every failure is a [`problem::Problem`].
 
+pub mod api_tokens;
 pub mod assets;
 pub mod audit_events;
 pub mod client;
@@ -10,11 +11,16 @@ pub mod context;
 pub mod cookie;
 pub mod credential;
 pub mod extract;
+pub mod groups;
+pub mod guesses;
 pub mod health;
 pub mod inventory;
+pub mod invitations;
 pub mod login_sessions;
 pub mod me;
 pub mod middleware;
+pub mod organisations;
+pub mod people;
 pub mod problem;
 pub mod rate_limit;
 pub mod recordings;

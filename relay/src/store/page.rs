@@ -15,10 +15,30 @@ pub enum List {
     Agents,
     /// Sessions.
     Sessions,
+    /// The people of an organisation.
+    People,
+    /// Groups.
+    Groups,
+    /// The people of a group.
+    GroupMembers,
+    /// Invitations.
+    Invitations,
+    /// Logins and API tokens.
+    Logins,
 }
 
 impl List {
-    const ALL: [Self; 4] = [Self::Organisations, Self::Clusters, Self::Agents, Self::Sessions];
+    const ALL: [Self; 9] = [
+        Self::Organisations,
+        Self::Clusters,
+        Self::Agents,
+        Self::Sessions,
+        Self::People,
+        Self::Groups,
+        Self::GroupMembers,
+        Self::Invitations,
+        Self::Logins,
+    ];
 
     const fn letter(self) -> char {
         match self {
@@ -26,6 +46,11 @@ impl List {
             Self::Clusters => 'c',
             Self::Agents => 'a',
             Self::Sessions => 's',
+            Self::People => 'p',
+            Self::Groups => 'g',
+            Self::GroupMembers => 'm',
+            Self::Invitations => 'i',
+            Self::Logins => 'l',
         }
     }
 }

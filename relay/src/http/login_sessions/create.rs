@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::auth::token::{Token, TokenHash, TokenKind};
 use crate::domain::audit::{Action, NO_ORGANISATION, NewEvent, Origin, Outcome};
 use crate::domain::login::LoginMethod;
-use crate::domain::organisation::ClientInfo;
+use crate::domain::organisation::{ClientInfo, Membership};
 use crate::http::client::ClientAddress;
 use crate::http::cookie;
 use crate::http::extract::JsonBody;
@@ -24,7 +24,7 @@ use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::store::{NewLoginSession, Redemption};
 
 /// How long a login lasts: a working day, so that nobody has to sign in twice in one.
-const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
+pub const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
 
 /// What signing in takes.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,6 +41,12 @@ pub struct SignInBody {
 pub struct SignedIn {
     user: UserBody,
     organisation: OrganisationBody,
+}
+
+impl From<&Membership> for SignedIn {
+    fn from(membership: &Membership) -> Self {
+        Self { user: (&membership.user).into(), organisation: (&membership.organisation).into() }
+    }
 }
 
 /// Signs in with a one-time link. The answer sets the login session's cookie.
@@ -89,8 +95,8 @@ pub async fn post(
         }
     };
     let cookie = cookie::set(&app.public_url, &token, LOGIN_LIFETIME).map_err(|_| Problem::internal())?;
-    let answer = SignedIn { user: (&membership.user).into(), organisation: (&membership.organisation).into() };
-    Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), Json(answer)))
+    let answer = Json(SignedIn::from(&membership));
+    Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), answer))
 }
 
 fn unknown() -> Problem {

@@ -5,6 +5,7 @@ mod audit;
 mod clusters;
 mod fixture;
 mod join_tokens;
+mod people;
 mod recordings;
 mod replays;
 mod schema;
