@@ -7,6 +7,7 @@ mod clusters;
 mod fixture;
 mod join_tokens;
 mod marks;
+mod people;
 mod recordings;
 mod replays;
 mod schema;
