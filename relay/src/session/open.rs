@@ -79,7 +79,13 @@ impl Sessions {
         let shared = &self.shared;
         let (now, right_at) = (shared.clock.now(), Instant::now());
         let Some(agent) = shared.agents.pick(request.cluster.id) else {
-            let refusal = Refusal::new(RefusalCode::AgentOffline, "");
+            let refusal = match request.cluster.cluster_type {
+                ClusterType::Private => Refusal::new(RefusalCode::AgentOffline, ""),
+                ClusterType::Public => {
+                    let detail = "the relay cannot use the credential of this cluster; replace it";
+                    Refusal::new(RefusalCode::KubernetesUnreachable, detail)
+                }
+            };
             shared.store.append_audit(&not_begun(&request, &refusal, now)).await?;
             return Err(refusal.into());
         };
