@@ -4,11 +4,11 @@ use super::context::CallContext;
 use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::clock::UnixMillis;
+use crate::domain::access::Actor;
 use crate::domain::access::decision::{
     Approval, Decision, Denial, Grant, Question, Reason, Subject, Target, could_be_allowed, decide,
 };
 use crate::domain::access::rule::{AccessAction, AccessRule};
-use crate::domain::access::Actor;
 use crate::domain::audit::{self, Outcome, Place};
 use crate::domain::session::{Session, SessionState};
 use crate::store::{Store, StoreError};

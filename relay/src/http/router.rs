@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
 use super::{
-    access_requests, access_rules, assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, own_password, passkeys,
-    recordings, sessions, sign_in, sign_in_providers,
+    access_requests, access_rules, assets, audit_events, clusters, health, inventory, login_sessions, me, middleware,
+    own_password, passkeys, recordings, sessions, sign_in, sign_in_providers,
 };
 use crate::app::App;
 

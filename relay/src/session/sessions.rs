@@ -117,7 +117,8 @@ impl Sessions {
         let (typed, epoch) = (Typed::default(), Instant::now());
         let (live, typists) = (Mutex::default(), Mutex::default());
         let rights = Rights::default();
-        let shared = Shared { rights, store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live, typists };
+        let shared =
+            Shared { rights, store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live, typists };
         Self { shared: Arc::new(shared) }
     }
 

@@ -68,7 +68,8 @@ pub async fn post(
     let found = overview.filter(|found| found.cluster.revoked_at.is_none());
     let cluster = found.ok_or_else(|| Problem::not_found("cluster"))?.cluster;
     context.require(&app, Action::Exec { organisation }, Place::Cluster(id)).await?;
-    let bad = |error: podlatch_protocol::target::NameError| Problem::new(ProblemKind::Unprocessable, format!("{error}."));
+    let bad =
+        |error: podlatch_protocol::target::NameError| Problem::new(ProblemKind::Unprocessable, format!("{error}."));
     let duration: Duration = body.duration_seconds.duration();
     let new = NewAccessRequest {
         id: AccessRequestId::new(context.now.since_epoch(), &app.entropy.bytes()),

@@ -98,10 +98,8 @@ async fn rules_to_approve(
     let (Some(cluster), Some(person)) = (cluster, app.store.colleague(new.organisation, new.user).await?) else {
         return Ok(Vec::new());
     };
-    let subject =
-        Subject { user: new.user, organisation: new.organisation, role: person.role, groups: person.groups };
-    let target =
-        Target { namespace: new.namespace.clone(), pod: new.pod.clone(), ..Target::cluster(&cluster.cluster) };
+    let subject = Subject { user: new.user, organisation: new.organisation, role: person.role, groups: person.groups };
+    let target = Target { namespace: new.namespace.clone(), pod: new.pod.clone(), ..Target::cluster(&cluster.cluster) };
     let question = Question {
         subject: &subject,
         target: &target,

@@ -68,7 +68,9 @@ fn changed(change: RuleChange, id: AccessRuleId) -> Result<AccessRule, Problem> 
         RuleChange::Done(rule) => Ok(rule),
         RuleChange::Missing => Err(Problem::not_found("access rule")),
         RuleChange::Conflict(revision) => {
-            let detail = format!("Somebody else changed the rule {id} meanwhile: it has revision {revision} now. Load it again.");
+            let detail = format!(
+                "Somebody else changed the rule {id} meanwhile: it has revision {revision} now. Load it again."
+            );
             Err(Problem::new(ProblemKind::Conflict, detail))
         }
     }

@@ -40,7 +40,10 @@ async fn an_organisation_begins_with_one_rule_that_may_be_changed_and_deleted() 
     let ada = relay.sign_in("ada@example.org").await;
     let rules = list(&relay, &ada).await;
     assert_eq!(rules.as_array().map(Vec::len), Some(1));
-    assert_eq!((&rules[0]["settings"]["name"], &rules[0]["revision"]), (&json!("Owners may open everything"), &json!(1)));
+    assert_eq!(
+        (&rules[0]["settings"]["name"], &rules[0]["revision"]),
+        (&json!("Owners may open everything"), &json!(1))
+    );
     let cluster = relay.cluster(&ada, "berlin").await.id.to_string();
     open(&relay, &ada, &cluster, json!({})).await.assert_problem(503, "agent_offline");
 
@@ -53,7 +56,13 @@ async fn an_organisation_begins_with_one_rule_that_may_be_changed_and_deleted() 
     let changed = put("\"1\"").send().await;
     assert_eq!((changed.status, &changed.json()["revision"]), (200, &json!(2)));
     put("\"1\"").send().await.assert_problem(412, "conflict");
-    relay.request("PUT", &path).cookie(&ada.cookie).json(rule(json!({}))).send().await.assert_problem(422, "unprocessable");
+    relay
+        .request("PUT", &path)
+        .cookie(&ada.cookie)
+        .json(rule(json!({})))
+        .send()
+        .await
+        .assert_problem(422, "unprocessable");
     let elsewhere = open(&relay, &ada, &cluster, json!({"namespace": "other"})).await;
     elsewhere.assert_problem(403, "forbidden");
     assert!(elsewhere.detail().contains("Ask an owner or admin"), "{}", elsewhere.detail());
@@ -130,9 +139,8 @@ async fn a_rule_may_want_a_reason_and_another_persons_approval() {
     ask(&mia, "kube-system").send().await.assert_problem(403, "forbidden");
     let asked = ask(&mia, "shop").send().await.json();
     let decision = format!("/api/v1/access-requests/{}/decision", asked["id"].as_str().expect("an id"));
-    let decide = |person: &SignedIn, word: &str| {
-        relay.post(&decision).cookie(&person.cookie).json(json!({"decision": word}))
-    };
+    let decide =
+        |person: &SignedIn, word: &str| relay.post(&decision).cookie(&person.cookie).json(json!({"decision": word}));
     decide(&mia, "approve").send().await.assert_problem(403, "forbidden");
     let bob = relay.sign_in("bob@example.org").await;
     decide(&bob, "approve").send().await.assert_problem(404, "not_found");
@@ -158,7 +166,8 @@ async fn a_decision_is_explained_and_a_change_is_tried_before_it_is_made() {
     let mia = relay.joins(&ada, "mia@example.org", Role::Member).await;
     let berlin = relay.cluster(&ada, "berlin").await.id.to_string();
     let explain = |person: &SignedIn, rest: &str| {
-        let path = format!("/api/v1/access/explanation?cluster={berlin}&action=exec&namespace=shop&container=app{rest}");
+        let path =
+            format!("/api/v1/access/explanation?cluster={berlin}&action=exec&namespace=shop&container=app{rest}");
         relay.get(&path).cookie(&person.cookie)
     };
     let denied = explain(&mia, "").send().await.json();

@@ -16,10 +16,10 @@ use podlatch_protocol::inventory::WatchScope;
 
 use self::sight::Sight;
 use self::watch::{EventStream, Watch};
+use super::access::Access;
 use super::context::CallContext;
 use super::problem::Problem;
 use crate::app::App;
-use super::access::Access;
 use crate::domain::access::Action;
 use crate::domain::access::decision::Target;
 use crate::domain::audit::Place;

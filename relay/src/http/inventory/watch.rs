@@ -15,12 +15,12 @@ use podlatch_protocol::inventory::{InventoryEvent, WatchScope};
 use podlatch_protocol::request::Request;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use super::sight::Sight;
-use crate::domain::access::decision::Target;
-use crate::http::access::Access;
 use super::event::{InventoryEventBody, is_passing};
+use super::sight::Sight;
 use crate::app::App;
+use crate::domain::access::decision::Target;
 use crate::domain::access::{Action, Actor, Decision, authorize};
+use crate::http::access::Access;
 use crate::http::problem::Problem;
 use crate::tunnel::{AgentHandle, AgentState};
 
@@ -49,7 +49,8 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Asks the agent, and waits a while for its first event. Cancel safe: the agent's stream is then ended.
-    pub(super) async fn begin(app: App,
+    pub(super) async fn begin(
+        app: App,
         (actor, sight): (Actor, Sight),
         agent: AgentHandle,
         scope: WatchScope,

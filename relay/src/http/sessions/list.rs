@@ -107,7 +107,12 @@ pub async fn get(
     let access = Access::of(&app, &context).await?;
     let page = app.store.list_sessions(&filter, page).await?;
     Ok(Json(SessionPage {
-        items: page.items.into_iter().filter(|session| access.may_list(session, now)).map(|session| SessionBody::at(session, now)).collect(),
+        items: page
+            .items
+            .into_iter()
+            .filter(|session| access.may_list(session, now))
+            .map(|session| SessionBody::at(session, now))
+            .collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
     }))
 }

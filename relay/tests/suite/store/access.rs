@@ -80,9 +80,8 @@ async fn a_request_is_approved_by_somebody_else_once(at: Fixture) {
     assert_eq!((&request.request, &request.state), (&new, &RequestState::Pending));
     let rules = BTreeSet::from([AccessRuleId::new(1, &[0; 10])]);
     let approve = Ruling::Approve { rules: rules.clone(), expires_at: EXPIRY };
-    let decide = async |user| {
-        at.store.decide_access_request(&request, &approve, (user, &by, SOON)).await.expect("answers")
-    };
+    let decide =
+        async |user| at.store.decide_access_request(&request, &approve, (user, &by, SOON)).await.expect("answers");
     assert!(!decide(ada.user).await, "never one's own");
     assert!(decide(bob.user.id).await);
     assert!(!decide(bob.user.id).await, "once");
