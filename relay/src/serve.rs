@@ -71,13 +71,13 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let (recorder, sealed) = recorder(&config, recordings.clone())?;
     let sessions = sessions(&config, &store, recorder, &agents, (&clock, &entropy));
     sessions.restore().await?;
+    let sign_in = SignInMethods::new(config.passwords, config.issuers.clone(), &public_url, &entropy)?;
     // Before the first agent can connect, so that no news is missed.
     let news = agents.subscribe();
     let authority = Arc::new(load_authority(config.data.clone(), clock.now()).await?);
     let parts = (store.clone(), Arc::clone(&authority), clock.clone(), entropy.clone());
     let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, agents.clone())?;
     let tunnel = tunnel_listener.address()?;
-    let sign_in = SignInMethods::new(config.passwords, config.private_issuers, &public_url, &entropy)?;
     let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
     let app = App {
         joining: joining(&config, &public_url, tunnel, &authority),

@@ -6,6 +6,8 @@ mod audit;
 mod clusters;
 mod fixture;
 mod join_tokens;
+mod marks;
+mod people;
 mod recordings;
 mod replays;
 mod schema;
