@@ -10,7 +10,10 @@ use utoipa_axum::routes;
 
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
-use super::{assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, recordings, sessions};
+use super::{
+    assets, audit_events, clusters, debug_images, health, inventory, login_sessions, me, middleware, recordings,
+    sessions,
+};
 use crate::app::App;
 
 #[derive(OpenApi)]
@@ -25,6 +28,7 @@ use crate::app::App;
         (name = "clusters", description = "Registered clusters and what is in them"),
         (name = "sessions", description = "Terminals"),
         (name = "recordings", description = "What was on the screens of sessions"),
+        (name = "settings", description = "How the organisation is set up"),
         (name = "audit", description = "What was done, by whom and from where"),
     )
 )]
@@ -72,6 +76,8 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::update::patch))
             .routes(routes!(clusters::revoke::delete))
             .routes(routes!(clusters::join_tokens::post))
+            .routes(routes!(clusters::kubernetes_identity::get, clusters::kubernetes_identity::put))
+            .routes(routes!(debug_images::get, debug_images::put))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
             // What was done

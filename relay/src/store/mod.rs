@@ -12,6 +12,7 @@ mod clusters;
 mod engine;
 mod error;
 mod join_tokens;
+mod kubernetes;
 mod login_sessions;
 mod organisations;
 mod page;

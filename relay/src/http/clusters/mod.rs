@@ -3,6 +3,7 @@
 pub mod create;
 pub mod get;
 pub mod join_tokens;
+pub mod kubernetes_identity;
 pub mod list;
 pub mod revoke;
 pub mod update;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
+use podlatch_protocol::debug::DebugImage;
 use podlatch_protocol::id::ClusterId;
 use podlatch_protocol::limits::MAX_COMMAND_WORDS;
 use podlatch_protocol::request::Program;
@@ -35,10 +36,21 @@ pub struct NewSessionBody {
     container: Option<String>,
     /// The program and its arguments; without it, the best shell of the container.
     command: Option<Vec<String>>,
+    /// Opens the terminal in a container that is added to the pod, where the container itself has no shell.
+    debug: Option<DebugBody>,
     /// Width of the terminal in cells.
     columns: u16,
     /// Height of the terminal in cells.
     rows: u16,
+}
+
+/// A container that is added to the pod beside the named one. It can never be removed from the pod; its processes end with the
+/// session.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DebugBody {
+    /// One of the images that the organisation allows.
+    image: String,
 }
 
 /// The session, and the right to attach to it.
@@ -84,11 +96,16 @@ pub async fn post(
         target,
         program: program(body.command)?,
         size: TerminalSize::clamped(body.columns, body.rows),
+        debug: body.debug.map(debug_image).transpose()?,
     };
     let session = open(&app, request).await?;
     let ticket = issue_ticket(&app, &context, session.id()).await?;
     let opened = OpenedBody { session: SessionBody::at(session, app.clock.now()), ticket: ticket.expose().to_owned() };
     Ok((StatusCode::CREATED, Json(opened)))
+}
+
+fn debug_image(debug: DebugBody) -> Result<DebugImage, Problem> {
+    debug.image.try_into().map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("{error}.")))
 }
 
 /// Opening goes on when the request is given up: half an opening would leave a process that nobody knows of.
