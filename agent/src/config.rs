@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use podlatch_cluster::guard::Guard;
+use podlatch_cluster::rights::{DebugImages, GroupList, Impersonation, Rights, user_prefix};
 use podlatch_link::pin::CaPin;
 use podlatch_protocol::target::{NameError, Namespace};
 use secrecy::{ExposeSecret, SecretString};
-
-use crate::guard::Guard;
 
 /// The Podlatch agent: dials out of a private cluster and opens terminals in its pods.
 #[derive(Debug, Parser)]
@@ -57,6 +57,28 @@ pub struct CommonArgs {
     #[arg(long, env = "PODLATCH_NAMESPACES", default_value = "", hide_default_value = true, value_name = "NAMES")]
     pub namespaces: NamespaceList,
 
+    /// By whose rights terminals are opened: the agent's own, or those of the signed-in person
+    #[arg(long, env = "PODLATCH_KUBERNETES_IDENTITY", default_value = "agent", value_name = "WHOSE")]
+    pub kubernetes_identity: KubernetesIdentity,
+
+    /// What the user name of an impersonated person must begin with
+    #[arg(long, env = "PODLATCH_IMPERSONATE_USER_PREFIX", default_value = "podlatch:", value_parser = user_prefix, value_name = "TEXT")]
+    pub impersonate_user_prefix: String,
+
+    /// The groups that an impersonated person may have, separated by commas; others are left out
+    #[arg(
+        long,
+        env = "PODLATCH_IMPERSONATE_GROUPS",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "NAMES"
+    )]
+    pub impersonate_groups: GroupList,
+
+    /// The images of debug containers, separated by commas; * for all that the organisation allows. Without it there are none
+    #[arg(long, env = "PODLATCH_DEBUG_IMAGES", default_value = "", hide_default_value = true, value_name = "IMAGES")]
+    pub debug_images: DebugImages,
+
     /// How much to log, as a tracing filter
     #[arg(long, env = "PODLATCH_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
@@ -70,6 +92,17 @@ impl CommonArgs {
     /// Where the agent may go.
     pub fn guard(&self) -> Guard {
         Guard::new(self.namespaces.0.clone())
+    }
+
+    /// By whose rights the agent opens terminals.
+    pub fn rights(&self) -> Rights {
+        match self.kubernetes_identity {
+            KubernetesIdentity::Agent => Rights::Agent,
+            KubernetesIdentity::Impersonate => Rights::Impersonate(Impersonation {
+                user_prefix: self.impersonate_user_prefix.clone(),
+                groups: self.impersonate_groups.0.clone(),
+            }),
+        }
     }
 }
 
@@ -122,6 +155,15 @@ impl RunArgs {
         let token = text.trim();
         Ok(if token.is_empty() { None } else { Some(SecretString::from(token)) })
     }
+}
+
+/// By whose rights terminals are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KubernetesIdentity {
+    /// The agent's own.
+    Agent,
+    /// The signed-in person's, by impersonation.
+    Impersonate,
 }
 
 /// How log lines look.

@@ -5,17 +5,18 @@ use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
+use podlatch_cluster::guard::Guard;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_protocol::version::{ENROLMENT_ALPN, TUNNEL_ALPN};
 use tokio::time::timeout;
 
 use crate::config::CommonArgs;
-use crate::guard::Guard;
 use crate::identity::Identity;
 use crate::tls::{Credentials, client_config};
 use crate::tunnel::dial::dial;
 use crate::tunnel::explain::explain;
 use crate::{identity_store, kubernetes};
+use podlatch_cluster::rights::{DebugImages, Impersonation, Rights};
 
 /// How long the relay has to turn a certificate down. It says nothing when it takes it.
 const VERDICT: Duration = Duration::from_secs(1);
@@ -133,20 +134,53 @@ async fn cluster(args: &CommonArgs, client: &kube::Client) -> Vec<Finding> {
     };
     let mut findings = vec![version];
     match args.guard() {
-        Guard::Everything => findings.push(rights(client, None).await),
+        Guard::Everything => findings.push(rights(args, client, None).await),
         Guard::Only(namespaces) => {
             for namespace in namespaces {
-                findings.push(rights(client, Some(namespace.as_str())).await);
+                findings.push(rights(args, client, Some(namespace.as_str())).await);
             }
         }
     }
+    if let Rights::Impersonate(impersonation) = args.rights() {
+        findings.push(groups(client, &impersonation).await);
+    }
     findings
+}
+
+/// Whether the agent may give people the groups that it is set up to give. Which users it may name, nobody can ask: they are not
+/// known before they sign in.
+async fn groups(client: &kube::Client, impersonation: &Impersonation) -> Finding {
+    let mut missing = Vec::new();
+    for group in &impersonation.groups {
+        let attributes = ResourceAttributes {
+            verb: Some("impersonate".to_owned()),
+            group: Some(String::new()),
+            resource: Some("groups".to_owned()),
+            name: Some(group.to_string()),
+            ..ResourceAttributes::default()
+        };
+        match timeout(KUBERNETES, review(client, attributes)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => missing.push(group.to_string()),
+            Ok(Err(error)) => return Finding::Bad(format!("rights to impersonate cannot be asked for: {error}")),
+            Err(_) => return Finding::Bad("rights to impersonate cannot be asked for: no answer".to_owned()),
+        }
+    }
+    if missing.is_empty() {
+        return Finding::Good("the agent may give people the groups that it is set up to give".to_owned());
+    }
+    Finding::Bad(format!(
+        "the agent may not impersonate the groups: {}; grant \"impersonate\" on them by a ClusterRole, as the chart does",
+        missing.join(", ")
+    ))
 }
 
 /// A right that the agent needs: verb, group, resource, subresource.
 type Right = (&'static str, &'static str, &'static str, Option<&'static str>);
 
 const EXEC: [Right; 2] = [("get", "", "pods", Some("exec")), ("create", "", "pods", Some("exec"))];
+
+const DEBUG: [Right; 1] = [("patch", "", "pods", Some("ephemeralcontainers"))];
 
 const READ: [Right; 13] = [
     ("get", "", "pods", None),
@@ -166,12 +200,13 @@ const READ: [Right; 13] = [
 
 const NAMESPACES: [Right; 2] = [("list", "", "namespaces", None), ("watch", "", "namespaces", None)];
 
-async fn rights(client: &kube::Client, namespace: Option<&str>) -> Finding {
+async fn rights(args: &CommonArgs, client: &kube::Client, namespace: Option<&str>) -> Finding {
     let place = namespace.map_or_else(|| "in every namespace".to_owned(), |name| format!("in namespace {name}"));
     let mut missing = Vec::new();
     // Whoever is told its namespaces does not list them.
     let namespaces = if namespace.is_none() { &NAMESPACES[..] } else { &[] };
-    for right in EXEC.iter().chain(&READ).chain(namespaces) {
+    let debug = if args.debug_images == DebugImages::None { &[] } else { &DEBUG[..] };
+    for right in EXEC.iter().chain(&READ).chain(namespaces).chain(debug) {
         match timeout(KUBERNETES, allowed(client, *right, namespace)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => missing.push(name_of(*right)),
@@ -210,6 +245,10 @@ async fn allowed(
         namespace: namespace.map(str::to_owned),
         ..ResourceAttributes::default()
     };
+    review(client, attributes).await
+}
+
+async fn review(client: &kube::Client, attributes: ResourceAttributes) -> Result<bool, kube::Error> {
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() },
         ..Default::default()

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use http::HeaderValue;
 use http::header::USER_AGENT;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::time::timeout;
+
+use podlatch_cluster::rights::Rights;
 
 /// What the API server's audit log shows for this agent.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("podlatch-agent/", env!("CARGO_PKG_VERSION")));
@@ -23,8 +25,17 @@ pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
 }
 
 /// The same, for execs. Cancel safe.
-pub async fn exec_client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
-    podlatch_podexec::client::for_execs(config(kubeconfig).await?).context(UNUSABLE)
+pub async fn exec_client(kubeconfig: Option<&Path>, rights: &Rights) -> anyhow::Result<Client> {
+    let config = config(kubeconfig).await?;
+    let auth = &config.auth_info;
+    let impersonates = auth.impersonate.is_some() || auth.impersonate_groups.is_some();
+    if impersonates && matches!(rights, Rights::Impersonate(_)) {
+        // Kubernetes would take the two for one person, with the groups of both.
+        bail!(
+            "the kubeconfig impersonates somebody itself (\"as\"); remove that, or set the Kubernetes identity to \"agent\""
+        );
+    }
+    podlatch_podexec::client::for_execs(config).context(UNUSABLE)
 }
 
 const UNUSABLE: &str = "no client for Kubernetes could be made of its settings";

@@ -1,17 +1,14 @@
 //! The Podlatch agent. It dials out of a private cluster to its relay ([`tunnel`]), as the identity that a join token got
-//! it ([`enrolment`], [`identity`]), and serves what the relay asks for there: terminals ([`session`]) and what there is in
-//! the cluster ([`inventory`]), within what its owner allows ([`guard`]).
+//! it ([`enrolment`], [`identity`]), and serves what the relay asks for there: `podlatch_cluster` does, within what the
+//! cluster's owner allows.
 
 pub mod config;
 pub mod doctor;
 pub mod enrolment;
-pub mod guard;
 pub mod health;
 pub mod identity;
-pub mod inventory;
 pub mod kubernetes;
 pub mod lifecycle;
-pub mod session;
 pub mod telemetry;
 pub mod tls;
 pub mod tunnel;
@@ -20,6 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use podlatch_cluster::Services;
+use podlatch_cluster::inventory::Inventory;
+use podlatch_cluster::session::{Limits, Sessions};
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::AgentInstanceId;
 use tokio::sync::watch;
@@ -31,10 +31,8 @@ use crate::config::{IdentityPlace, RunArgs};
 use crate::enrolment::Enrolment;
 use crate::health::Health;
 use crate::identity::{FileStore, Identity, IdentityStore, SecretStore};
-use crate::inventory::Inventory;
 use crate::lifecycle::{Lifecycle, Signals};
-use crate::session::Sessions;
-use crate::tunnel::{End, OnRefusal, Orders, Services, Settings, Tunnel, TunnelStatus};
+use crate::tunnel::{End, OnRefusal, Orders, Settings, Tunnel, TunnelStatus};
 
 /// How long the sessions have to end their processes once the drain timeout is over.
 const SESSION_END: Duration = Duration::from_secs(10);
@@ -91,10 +89,15 @@ impl Agent {
         let enrolment =
             Enrolment { relay: args.common.relay.clone(), pin: args.common.ca_pin, token: args.join_token()? };
         let guard = args.common.guard();
-        let max_sessions = usize::try_from(args.max_sessions).unwrap_or(usize::MAX);
-        let inventory = Inventory::new(client.clone(), guard.clone());
-        let exec_client = kubernetes::exec_client(args.common.kubeconfig.as_deref()).await?;
-        let sessions = Sessions::new(exec_client, inventory.clone(), guard, max_sessions, TaskTracker::new());
+        let limits = Limits {
+            guard: guard.clone(),
+            rights: args.common.rights(),
+            debug_images: args.common.debug_images.clone(),
+            max_sessions: usize::try_from(args.max_sessions).unwrap_or(usize::MAX),
+        };
+        let inventory = Inventory::new(client.clone(), guard);
+        let exec_client = kubernetes::exec_client(args.common.kubeconfig.as_deref(), &limits.rights).await?;
+        let sessions = Sessions::new(exec_client, inventory.clone(), limits, TaskTracker::new());
         let services = Services { sessions, inventory };
         let store = identity_store(&args.common.identity, &client);
         Ok(Self { client, store, enrolment, services, status })

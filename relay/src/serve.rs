@@ -11,6 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::audit;
+use crate::auth::seal::SealingKeys;
+use crate::auth::sign_in::SignInMethods;
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
@@ -18,7 +20,9 @@ use crate::entropy::Entropy;
 use crate::http::{self, rate_limit};
 use crate::joining::Joining;
 use crate::lifecycle::{Lifecycle, Signals};
+use crate::outbound::{Dialler, SystemResolver};
 use crate::pki::Ca;
+use crate::public::keeper::{Keeper, KeeperBell, KeeperParts};
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, Sealed};
 use crate::recording_jobs;
@@ -60,6 +64,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         None => PublicUrl::of_listener(http)?,
     };
     let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
+    let sealing = SealingKeys::load_or_create(config.sealing_key_file.as_deref(), &config.data, &entropy)?;
     let recordings = RecordingsStore::open(&config.recordings_store, std::env::vars())
         .with_context(|| format!("recordings cannot be kept in {}", config.recordings_store))?;
     let archives = Archives::new(recordings.clone(), data_folder::create_hot_logs(&config.data)?);
@@ -72,6 +77,8 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let parts = (store.clone(), Arc::clone(&authority), clock.clone(), entropy.clone());
     let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, agents.clone())?;
     let tunnel = tunnel_listener.address()?;
+    let sign_in = SignInMethods::new(config.passwords, config.private_issuers, &public_url, &entropy)?;
+    let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
     let app = App {
         joining: joining(&config, &public_url, tunnel, &authority),
         config: Arc::new(config),
@@ -79,14 +86,19 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         store,
         clock,
         entropy,
+        sealing,
         lifecycle: Lifecycle::new(),
         agents: agents.clone(),
+        dialler,
+        public_clusters: KeeperBell::default(),
         sessions: sessions.clone(),
         archives,
         replays: Replays::default(),
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+        sign_in,
     };
     app.lifecycle.spawn(follow_agents(app.clone(), news));
+    app.lifecycle.spawn(keep_public_clusters(app.clone()));
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
     app.lifecycle.spawn(store_activity(app.clone()));
@@ -159,6 +171,18 @@ async fn follow_agents(app: App, events: mpsc::Receiver<AgentEvent>) {
         () = app.sessions.clone().follow_agents(events) => {}
         () = app.lifecycle.draining().cancelled() => {}
     }
+}
+
+async fn keep_public_clusters(app: App) {
+    let parts = KeeperParts {
+        store: app.store,
+        sealing: app.sealing,
+        dialler: app.dialler,
+        agents: app.agents,
+        clock: app.clock,
+        entropy: app.entropy,
+    };
+    Keeper::new(parts).run(app.public_clusters, app.lifecycle.draining().clone()).await;
 }
 
 async fn store_activity(app: App) {

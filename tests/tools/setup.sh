@@ -125,6 +125,9 @@ case $goal in
         "$root/tests/tools/fetch-kubectl-helm.sh"
         cargo_deny
         ;;&
-    test) npm_packages tests/browser ;;
+    test)
+        npm_packages tests/browser
+        npm_packages tests/oidc
+        ;;
     *) ;;
 esac

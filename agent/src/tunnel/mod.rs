@@ -7,11 +7,11 @@ pub mod dial;
 pub mod explain;
 mod link;
 mod state;
-mod streams;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use podlatch_cluster::Services;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_protocol::control::{Hello, ToAgent, ToRelay};
 use podlatch_protocol::enrolment::Certificate;
@@ -31,7 +31,6 @@ use crate::tls::{Credentials, client_config};
 pub use backoff::Backoff;
 pub use explain::Explanation;
 pub use state::Failure;
-pub use streams::Services;
 
 use self::link::{Link, timer};
 use self::state::Action;
@@ -217,7 +216,7 @@ impl Tunnel {
                 stream = connection.accept_bi() => {
                     // An error here is the connection's end, which the control stream explains.
                     if let Ok((send, recv)) = stream {
-                        self.streams.spawn(self.services.clone().serve(send, recv));
+                        self.streams.spawn(self.services.clone().serve(send.into(), recv.into()));
                     } else {
                         link.receive().await?;
                     }

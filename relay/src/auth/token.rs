@@ -27,6 +27,8 @@ pub enum TokenKind {
     Ticket,
     /// The login cookie's value.
     LoginSession,
+    /// It names what the relay remembers between the two halves of a sign-in, or the browser that began it.
+    Challenge,
     /// With it a person reads one recording for some hours.
     Replay,
     /// With it a program does what its maker may, within its scopes.
@@ -43,6 +45,7 @@ impl TokenKind {
             Self::SignInLink => "pll_",
             Self::Ticket => "plk_",
             Self::LoginSession => "pls_",
+            Self::Challenge => "plc_",
             Self::Replay => "plr_",
             Self::Api => "plt_",
             Self::Invitation => "pli_",

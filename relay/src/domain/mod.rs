@@ -12,3 +12,4 @@ pub mod people;
 pub mod recording;
 pub mod session;
 pub mod session_limits;
+pub mod sign_in;

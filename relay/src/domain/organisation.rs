@@ -2,6 +2,8 @@
 
 use podlatch_protocol::id::{LoginSessionId, OrganisationId, UserId};
 
+use serde::{Deserialize, Serialize};
+
 use super::login::{LoginKind, LoginMethod, Scopes};
 use super::name::{DisplayName, Email};
 use crate::clock::UnixMillis;
@@ -29,7 +31,8 @@ pub struct User {
 }
 
 /// What a person is in an organisation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything, the organisation's own settings included.
     Owner,

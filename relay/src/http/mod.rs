@@ -20,6 +20,8 @@ pub mod login_sessions;
 pub mod me;
 pub mod middleware;
 pub mod organisations;
+pub mod own_password;
+pub mod passkeys;
 pub mod people;
 pub mod problem;
 pub mod rate_limit;
@@ -27,6 +29,8 @@ pub mod recordings;
 pub mod router;
 pub mod server;
 pub mod sessions;
+pub mod sign_in;
+pub mod sign_in_providers;
 
 #[cfg(test)]
 mod testing;

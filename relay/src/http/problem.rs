@@ -49,6 +49,10 @@ pub enum ProblemKind {
     WrongHost,
     /// Too many tries.
     TooManyRequests,
+    /// Who somebody is, was not shown, or they are not let in.
+    SignInRefused,
+    /// The login that there is does not suffice for this: another way, or a fresh one, is needed.
+    FreshSignInNeeded,
     /// A sign-in link that is no good.
     BadSignInLink,
     /// The session is over.
@@ -86,6 +90,8 @@ impl ProblemKind {
             Self::Taken => ("taken", StatusCode::CONFLICT, "Exists already"),
             Self::WrongHost => ("wrong_host", StatusCode::MISDIRECTED_REQUEST, "Wrong host"),
             Self::TooManyRequests => ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+            Self::SignInRefused => ("sign_in_refused", StatusCode::UNAUTHORIZED, "Not signed in"),
+            Self::FreshSignInNeeded => ("fresh_sign_in_needed", StatusCode::FORBIDDEN, "Sign in again for this"),
             Self::BadSignInLink => ("bad_sign_in_link", StatusCode::UNAUTHORIZED, "Sign-in link not valid"),
             Self::SessionEnded => ("session_ended", StatusCode::GONE, "Session ended"),
             Self::ReplayOver => ("replay_over", StatusCode::FORBIDDEN, "Replay over"),

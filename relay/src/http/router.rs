@@ -12,7 +12,7 @@ use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
 use super::{
     api_tokens, assets, audit_events, clusters, groups, health, inventory, invitations, login_sessions, me, middleware,
-    organisations, people, recordings, sessions,
+    organisations, own_password, passkeys, people, recordings, sessions, sign_in, sign_in_providers,
 };
 use crate::app::App;
 
@@ -70,6 +70,20 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(login_sessions::create::post))
             .routes(routes!(login_sessions::delete_current::delete))
             .routes(routes!(me::get))
+            .routes(routes!(sign_in::methods::get))
+            .routes(routes!(sign_in::password::post))
+            .routes(routes!(sign_in::passkey_challenge::post))
+            .routes(routes!(sign_in::passkey::post))
+            .routes(routes!(sign_in::oidc_start::get))
+            .routes(routes!(sign_in::oidc_callback::get))
+            // One's own passwords and passkeys
+            .routes(routes!(own_password::get, own_password::put, own_password::delete))
+            .routes(routes!(passkeys::challenge::post))
+            .routes(routes!(passkeys::list::get, passkeys::create::post))
+            .routes(routes!(passkeys::change::patch, passkeys::delete::delete))
+            // How an organisation's people sign in
+            .routes(routes!(sign_in_providers::list::get, sign_in_providers::create::post))
+            .routes(routes!(sign_in_providers::change::put, sign_in_providers::delete::delete))
             .routes(routes!(login_sessions::list::get))
             .routes(routes!(login_sessions::revoke::delete))
             .routes(routes!(login_sessions::switch::post))
@@ -102,6 +116,11 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::update::patch))
             .routes(routes!(clusters::revoke::delete))
             .routes(routes!(clusters::join_tokens::post))
+            .routes(routes!(clusters::agents::get))
+            .routes(routes!(clusters::revoke_agent::delete))
+            .routes(routes!(clusters::access::put))
+            .routes(routes!(clusters::connection_tests::post))
+            .routes(routes!(clusters::connection_tests::post_registered))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
             // What was done
@@ -161,15 +180,19 @@ mod tests {
                     .replace("{id}", "01890000-0000-7000-8000-000000000000")
                     .replace("{user}", "01890000-0000-7000-8000-000000000000")
                     .replace("{namespace}", "shop")
+                    .replace("{agent}", "01890000-0000-7000-8000-000000000000")
                     .replace("{index}", "1");
                 let response = relay.request(&method.to_uppercase(), &path).json(Value::Null).send().await;
-                let anonymous = [
-                    "post /api/v1/login-sessions",
-                    "post /api/v1/invitations/previews",
-                    "post /api/v1/invitations/acceptances",
-                ];
-                let expected = if anonymous.contains(&format!("{method} {path}").as_str()) { 422 } else { 401 };
-                assert_eq!(response.status, expected, "{method} {path}");
+                let expected: &[u16] = match path.strip_prefix("/api/v1/").unwrap_or_default() {
+                    "login-sessions" if method == "get" => &[401],
+                    "login-sessions" | "sign-in/password" | "sign-in/passkey" => &[422],
+                    "invitations/previews" | "invitations/acceptances" => &[422],
+                    "sign-in/methods" | "sign-in/passkey/challenge" => &[200],
+                    // A browser is on its way: it is sent to a page that says what is wrong.
+                    browser if browser.starts_with("sign-in/oidc/") => &[303],
+                    _ => &[401],
+                };
+                assert!(expected.contains(&response.status), "{method} {path}: {}", response.status);
             }
         }
     }

@@ -21,6 +21,9 @@ use super::client::PeerAddress;
 use super::{rate_limit, router};
 use crate::app::App;
 use crate::audit::Receivers;
+use crate::auth::oidc::PrivateIssuers;
+use crate::auth::seal::SealingKeys;
+use crate::auth::sign_in::{PasswordSignIn, SignInMethods};
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::{Clock, ClockHand, UnixMillis};
 use crate::config::{CommandSource, Config, TlsEnd};
@@ -35,6 +38,8 @@ use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
 use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
+use crate::outbound::{AddressPolicy, Dialler, SystemResolver};
+use crate::public::keeper::KeeperBell;
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, StoreLocation};
 use crate::replay::Replays;
@@ -76,12 +81,14 @@ impl TestRelay {
         let config = Config {
             data: folder.path().to_owned(),
             database,
+            sealing_key_file: None,
             http_listen: loopback,
             tunnel_listen: loopback,
             public_url: None,
             tunnel_address: None,
             tls: TlsEnd::Nowhere,
             trusted_proxies: Vec::new(),
+            outbound: AddressPolicy::default(),
             grace: Duration::from_mins(5),
             limits: SessionLimits::default(),
             after_exit: AfterExit::Leave,
@@ -89,6 +96,8 @@ impl TestRelay {
             recordings_patience: Duration::from_mins(2),
             commands: CommandSource::Screen,
             audit: Receivers::default(),
+            passwords: PasswordSignIn::On,
+            private_issuers: PrivateIssuers::Allowed,
         };
         let parts = RecorderParts {
             hot: data_folder::create_hot_logs(folder.path()).expect("a folder"),
@@ -107,22 +116,34 @@ impl TestRelay {
             settings,
             TaskTracker::new(),
         );
+        let sealing = SealingKeys::load_or_create(None, folder.path(), &Entropy::system()).expect("is made");
+        let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
         let app = App {
             config: Arc::new(config),
             public_url: Arc::new(ORIGIN.parse().expect("a URL")),
             store,
             clock,
             entropy: Entropy::system(),
+            sealing,
             lifecycle: Lifecycle::new(),
             joining: Some(Arc::new(Joining {
                 relay: "relay.example.org:4433".parse().expect("an address"),
                 pin: format!("sha256:{}", "ab".repeat(32)).parse().expect("a pin"),
             })),
             agents: Agents::default(),
+            dialler,
+            public_clusters: KeeperBell::default(),
             sessions,
             archives,
             replays: Replays::default(),
             sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+            sign_in: SignInMethods::new(
+                PasswordSignIn::On,
+                PrivateIssuers::Allowed,
+                &"http://localhost:8080".parse().expect("a URL"),
+                &Entropy::system(),
+            )
+            .expect("makes ready"),
         };
         Self { router: router::router(app.clone()), app, hand, _folder: folder }
     }
@@ -242,9 +263,19 @@ impl TestRelay {
             agent_version: String::new(),
             kubernetes_version: String::new(),
             certificate_expires_at: now.plus(Duration::from_hours(24)),
+            cloned: None,
+            about: None,
         };
         self.app.store.insert_agent(&agent, &ClientInfo::default()).await.expect("inserts");
         agent.id
+    }
+
+    /// Suspends every user, membership or organisation (`1`), or lifts that (`NULL`), past the store.
+    pub(crate) async fn suspend(&self, table: &'static str, since: &'static str) {
+        let DatabaseUrl::Sqlite(path) = &self.app.config.database else { panic!("is SQLite") };
+        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("opens");
+        let sql = format!("UPDATE {table} SET suspended_at = {since}");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("updates");
     }
 
     pub(crate) fn get(&self, path: &str) -> TestRequest<'_> {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use podlatch_link::framing::{FrameReader, FrameWriter, ReadError};
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::{Frame, FrameKind};
 use podlatch_protocol::request::{Attach, MarkNonce, Open, Reap, ReapReply, Request};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, InputApplied, Opened, Output, ToRelay};
-use quinn::{RecvStream, SendStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -43,7 +43,7 @@ const NEWS: usize = 16;
 /// The writing half, with its news.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) writer: FrameWriter<SendStream>,
+    pub(super) writer: FrameWriter<SendHalf>,
     pub(super) news: mpsc::Receiver<News>,
 }
 
@@ -103,8 +103,8 @@ pub(super) async fn reap(agent: &AgentHandle, reap: Reap) -> Cleanup {
 /// A stream whose first answer was taken.
 #[derive(Debug)]
 pub(super) struct HalfOpen {
-    writer: FrameWriter<SendStream>,
-    reader: FrameReader<RecvStream>,
+    writer: FrameWriter<SendHalf>,
+    reader: FrameReader<RecvHalf>,
 }
 
 async fn ask(agent: &AgentHandle, request: Request, limit: Duration) -> Result<(ToRelay, HalfOpen), Refusal> {
@@ -155,7 +155,7 @@ impl HalfOpen {
 }
 
 struct Reading {
-    reader: FrameReader<RecvStream>,
+    reader: FrameReader<RecvHalf>,
     recording: Recording,
     /// Output below this source offset was read.
     next: u64,

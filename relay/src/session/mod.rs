@@ -115,6 +115,8 @@ enum AgentNews {
     },
     Silent,
     Answering,
+    /// Its right was withdrawn; its sessions end for this.
+    Revoked(EndCause),
 }
 
 impl SessionHandle {

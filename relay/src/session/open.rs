@@ -16,9 +16,9 @@ use crate::clock::UnixMillis;
 use crate::config::CommandSource;
 use crate::domain::access::Actor;
 use crate::domain::audit::{Action, NewEvent, Origin, Outcome, Place};
-use crate::domain::cluster::Cluster;
+use crate::domain::cluster::{Cluster, ClusterType};
 use crate::domain::organisation::ClientInfo;
-use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
+use crate::domain::session::{NewSession, Session, SessionAccess, SessionEnd, SessionState};
 use crate::domain::session_limits::SessionLimits;
 use crate::recording::{NewRecording, Position, RecordingError};
 use crate::store::StoreError;
@@ -81,7 +81,11 @@ impl Sessions {
             id: SessionId::new(now.since_epoch(), &shared.entropy.bytes()),
             organisation: request.actor.organisation,
             cluster: request.cluster.id,
-            agent: Some(agent.agent()),
+            // What the relay runs itself is no agent's.
+            agent: match request.cluster.cluster_type {
+                ClusterType::Private => Some(agent.agent()),
+                ClusterType::Public => None,
+            },
             user: request.actor.user,
             login_session: request.actor.login_session,
             target: request.target,
@@ -91,6 +95,8 @@ impl Sessions {
             started_at: now,
             expires_at: now.plus(limits.session_max),
             idle: limits.idle,
+            reason: None,
+            access: SessionAccess::default(),
         };
         shared.store.insert_session(&new).await?;
         let begun =

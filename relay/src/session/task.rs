@@ -31,6 +31,9 @@ use crate::tunnel::AgentHandle;
 /// How long the agent may take to end a session: five seconds for the killing, and the way there and back.
 const END_TIMEOUT: Duration = Duration::from_secs(9);
 
+/// How long an agent whose right was withdrawn has for it; then it is disconnected anyhow.
+const REVOKED_TIMEOUT: Duration = Duration::from_millis(1_200);
+
 /// How long the last output may take to become durable before its agent may forget it.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -214,7 +217,8 @@ impl Owner {
                 break ended;
             }
         };
-        self.finish(ended).await;
+        // Rare and large: it must not make every session's task larger.
+        Box::pin(self.finish(ended)).await;
     }
 
     /// Cancel safe: every branch is.
@@ -371,9 +375,10 @@ impl Owner {
                     Some(before) if before == handle.instance() => EndCause::ConnectionLost,
                     Some(_) | None => EndCause::AgentRestarted,
                 };
-                let cleanup = self.reap(&handle).await;
+                let cleanup = Box::pin(self.reap(&handle)).await;
                 return Next::Finish(self.end_without_agent(self.cause_or(cause), cleanup));
             }
+            AgentNews::Revoked(cause) => return self.handle_revoked(cause),
             AgentNews::Silent => {
                 self.lease_at = None;
                 self.tell_viewers(Status::AgentSilent);
@@ -386,6 +391,18 @@ impl Owner {
             }
         }
         Next::GoOn
+    }
+
+    /// The agent's right was withdrawn. While it is still there it gets a moment to end the processes; it is not waited for.
+    fn handle_revoked(&mut self, cause: EndCause) -> Next {
+        if !matches!(self.path, Path::Linked(_)) {
+            return Next::Finish(self.end_without_agent(self.cause_or(cause), Cleanup::Unconfirmed));
+        }
+        let next = self.close(cause);
+        if let Stage::Closing { deadline, .. } = &mut self.stage {
+            *deadline = (*deadline).min(Instant::now() + REVOKED_TIMEOUT);
+        }
+        next
     }
 
     fn attach(&mut self) {
@@ -424,7 +441,7 @@ impl Owner {
         match refusal.code {
             RefusalCode::NoSuchSession => {
                 let cleanup = match self.agent.clone() {
-                    Some(agent) => self.reap(&agent).await,
+                    Some(agent) => Box::pin(self.reap(&agent)).await,
                     None => Cleanup::Unconfirmed,
                 };
                 Next::Finish(self.end_without_agent(self.cause_or(EndCause::ConnectionLost), cleanup))
@@ -432,7 +449,7 @@ impl Owner {
             RefusalCode::BadRequest => {
                 error!(session.id = %self.session, %refusal, "an agent cannot continue a session's output");
                 let cleanup = match self.agent.clone() {
-                    Some(agent) => self.reap(&agent).await,
+                    Some(agent) => Box::pin(self.reap(&agent)).await,
                     None => Cleanup::Unconfirmed,
                 };
                 Next::Finish(self.end_without_agent(EndCause::OutputLost, cleanup))
@@ -446,6 +463,9 @@ impl Owner {
 
     fn handle_closed(&mut self, received: u64, fault: Option<Fault>) -> Next {
         self.received = received;
+        if let Some(cause) = self.agent.as_ref().and_then(AgentHandle::withdrawn) {
+            return Next::Finish(self.end_without_agent(self.cause_or(cause), Cleanup::Unconfirmed));
+        }
         self.wait_for_agent(Some(Instant::now()));
         match fault {
             None => Next::GoOn,

@@ -25,10 +25,14 @@ pub enum List {
     Invitations,
     /// Logins and API tokens.
     Logins,
+    /// Access rules.
+    AccessRules,
+    /// Requests for access.
+    AccessRequests,
 }
 
 impl List {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Organisations,
         Self::Clusters,
         Self::Agents,
@@ -38,6 +42,8 @@ impl List {
         Self::GroupMembers,
         Self::Invitations,
         Self::Logins,
+        Self::AccessRules,
+        Self::AccessRequests,
     ];
 
     const fn letter(self) -> char {
@@ -51,6 +57,8 @@ impl List {
             Self::GroupMembers => 'm',
             Self::Invitations => 'i',
             Self::Logins => 'l',
+            Self::AccessRules => 'r',
+            Self::AccessRequests => 'q',
         }
     }
 }

@@ -4,6 +4,7 @@ mod audit_stream;
 mod command_line;
 mod commands;
 mod http;
+mod oidc;
 mod postgres;
 mod process;
 mod store;

@@ -3,6 +3,7 @@ import { LARGEST_WINDOW_BYTES, SMALLEST_WINDOW_BYTES } from '../src/lib/drawing-
 import {
   ATTACH_DEADLINE_MS,
   HURRY_BYTES,
+  HURRY_MS,
   RECONNECT_BASE_MS,
   RECONNECT_CAP_MS,
   SessionClient,
@@ -10,6 +11,7 @@ import {
   STABLE_AFTER_MS,
   type ClientState,
   type TicketOutcome,
+  type Urgency,
 } from '../src/lib/session-client';
 import { FakeClock, FakeSocket, settle } from './fakes';
 
@@ -87,6 +89,27 @@ describe('a session client', () => {
     for (let index = 2; index < 200; index++) piece(index);
     expect(acknowledged()).toBeLessThanOrEqual(2 * 16384 + HURRY_BYTES);
     expect(acknowledged()).toBeGreaterThan(HURRY_BYTES);
+  });
+
+  it('calls overtaken what the program had written before an interrupt, until something else is typed', async () => {
+    const world = await World.live();
+    const piece = (index: number) => {
+      world.socket.binary(OUTPUT, index * 1024, new Uint8Array(1024));
+      return world.urgencies.at(-1);
+    };
+    expect(piece(0)).toBe('wanted');
+    world.client.send(bytes('\x03'));
+    expect(piece(1)).toBe('wanted');
+    world.socket.binary(APPLIED, 1, new Uint8Array());
+    expect(piece(2)).toBe('overtaken');
+    world.client.send(bytes('l'));
+    expect(piece(3)).toBe('wanted');
+    world.client.send(bytes('\x03'));
+    world.socket.binary(APPLIED, 3, new Uint8Array());
+    expect(piece(4)).toBe('overtaken');
+    world.clock.advance(HURRY_MS);
+    expect(piece(5)).toBe('wanted');
+    expect(piece(6)).toBe('wanted');
   });
 
   it('comes back with what it has and drops output that it has already shown', async () => {
@@ -406,6 +429,7 @@ class World {
   readonly client: SessionClient;
   state: ClientState = { kind: 'connecting' };
   shown = '';
+  readonly urgencies: Urgency[] = [];
   readonly lives: object[] = [];
   ticketsAsked = 0;
   #rendered: (() => void)[] = [];
@@ -421,7 +445,8 @@ class World {
       random: options.random ?? (() => 0.5),
       newWriter: () => `writer-${++this.#writers}`,
       sink: {
-        write: (data, rendered) => {
+        write: (data, urgency, rendered) => {
+          this.urgencies.push(urgency);
           this.shown += text(data);
           this.#rendered.push(rendered);
         },

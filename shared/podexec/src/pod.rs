@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, SecurityContext};
 use kube::{Api, Client};
 use podlatch_protocol::close::{Refusal, RefusalCode};
-use podlatch_protocol::target::{ContainerName, PodTarget};
+use podlatch_protocol::target::{ContainerName, Namespace, PodName, PodTarget};
 
 /// The annotation with which a pod names the container that an unnamed exec enters.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
@@ -14,31 +14,38 @@ pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-co
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A container that a process can be started in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ResolvedContainer {
     /// The pod's UID.
     pub pod_uid: String,
     /// The container.
     pub container: ContainerName,
+    /// What the container may, as its pod says.
+    pub(crate) security: Option<SecurityContext>,
 }
 
 /// Looks the target up and chooses its container as kubectl would. Cancel safe.
 pub async fn resolve(client: &Client, target: &PodTarget) -> Result<ResolvedContainer, Refusal> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), target.namespace.as_str());
-    let pod = match tokio::time::timeout(LOOK_UP_TIMEOUT, api.get(target.pod.as_str())).await {
-        Ok(Ok(pod)) => pod,
+    let pod = look_up(client, &target.namespace, &target.pod).await?;
+    choose(&pod, target)
+}
+
+/// Asks for a pod. Cancel safe.
+pub(crate) async fn look_up(client: &Client, namespace: &Namespace, pod: &PodName) -> Result<Pod, Refusal> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace.as_str());
+    match tokio::time::timeout(LOOK_UP_TIMEOUT, api.get(pod.as_str())).await {
+        Ok(Ok(pod)) => Ok(pod),
         Ok(Err(kube::Error::Api(status))) => {
             let code = match status.code {
                 404 => RefusalCode::PodNotFound,
                 401 | 403 => RefusalCode::Forbidden,
                 _ => RefusalCode::KubernetesError,
             };
-            return Err(Refusal::new(code, status.message.clone()));
+            Err(Refusal::new(code, status.message.clone()))
         }
-        Ok(Err(error)) => return Err(Refusal::new(RefusalCode::KubernetesUnreachable, error.to_string())),
-        Err(_) => return Err(Refusal::new(RefusalCode::KubernetesUnreachable, "no answer within 10 s")),
-    };
-    choose(&pod, target)
+        Ok(Err(error)) => Err(Refusal::new(RefusalCode::KubernetesUnreachable, error.to_string())),
+        Err(_) => Err(Refusal::new(RefusalCode::KubernetesUnreachable, "no answer within 10 s")),
+    }
 }
 
 /// Chooses the container and checks that the pod can run a process at all. Pure.
@@ -59,7 +66,14 @@ fn choose(pod: &Pod, target: &PodTarget) -> Result<ResolvedContainer, Refusal> {
         Some("Succeeded" | "Failed") => return Err(Refusal::new(RefusalCode::PodEnded, "")),
         _ => {}
     }
-    Ok(ResolvedContainer { pod_uid: pod.metadata.uid.clone().unwrap_or_default(), container })
+    let security = security_of(pod, &container);
+    Ok(ResolvedContainer { pod_uid: pod.metadata.uid.clone().unwrap_or_default(), container, security })
+}
+
+fn security_of(pod: &Pod, container: &ContainerName) -> Option<SecurityContext> {
+    let spec = pod.spec.as_ref()?;
+    let mut containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    containers.find(|one| one.name == container.as_str())?.security_context.clone()
 }
 
 /// The container that an exec without a name enters: the annotated one, or the only one.

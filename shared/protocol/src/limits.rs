@@ -31,3 +31,6 @@ pub const AGENT_SILENCE: Duration = Duration::from_secs(10);
 
 /// How long a session outlives its last viewer, and an agent's session its relay, unless configured otherwise.
 pub const DEFAULT_GRACE: Duration = Duration::from_mins(5);
+
+/// How long a debug container may take to run: its image is mostly pulled first.
+pub const DEBUG_START: Duration = Duration::from_mins(1);

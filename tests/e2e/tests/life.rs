@@ -28,7 +28,7 @@ const SOON: Duration = Duration::from_mins(1);
 const GIVEN_UP: Duration = Duration::from_secs(90);
 
 fn relay(arguments: &[&str]) -> Options {
-    Options { relay: arguments.iter().map(ToString::to_string).collect(), agent: Vec::new() }
+    Options { relay: arguments.iter().map(ToString::to_string).collect(), ..Options::default() }
 }
 
 /// Opens a session with three processes that would like to stay.

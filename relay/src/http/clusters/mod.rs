@@ -1,10 +1,14 @@
 //! Registered clusters, as browsers see them.
 
+pub mod access;
+pub mod agents;
+pub mod connection_tests;
 pub mod create;
 pub mod get;
 pub mod join_tokens;
 pub mod list;
 pub mod revoke;
+pub mod revoke_agent;
 pub mod update;
 
 use std::collections::BTreeMap;
@@ -29,7 +33,7 @@ use crate::tunnel::Agents;
 pub struct ClusterBody {
     id: String,
     name: String,
-    /// `private`: reached through an agent.
+    /// `private`: reached through an agent. `public`: by the relay itself.
     #[serde(rename = "type")]
     #[schema(example = "private")]
     type_: &'static str,

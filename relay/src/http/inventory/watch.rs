@@ -7,12 +7,12 @@ use std::time::Duration;
 use axum::response::sse::Event;
 use futures_util::{Stream, stream};
 use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::FrameKind;
 use podlatch_protocol::inventory::{InventoryEvent, WatchScope};
 use podlatch_protocol::request::Request;
-use quinn::{RecvStream, SendStream};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::event::{InventoryEventBody, is_passing};
@@ -36,8 +36,8 @@ pub(super) struct Watch {
     actor: Actor,
     agent: AgentHandle,
     /// Open as long as the watch is wanted.
-    _writer: FrameWriter<SendStream>,
-    reader: FrameReader<RecvStream>,
+    _writer: FrameWriter<SendHalf>,
+    reader: FrameReader<RecvHalf>,
     recheck: Interval,
     first: Option<InventoryEvent>,
 }
@@ -117,7 +117,7 @@ fn refused(code: RefusalCode) -> Problem {
 }
 
 /// The agent's next event; `None` when its stream is over. Cancel safe.
-async fn next(reader: &mut FrameReader<RecvStream>) -> Option<InventoryEvent> {
+async fn next(reader: &mut FrameReader<RecvHalf>) -> Option<InventoryEvent> {
     loop {
         // A broken stream is over as well: the browser comes again.
         let frame = reader.next().await.ok().flatten()?;

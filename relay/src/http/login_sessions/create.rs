@@ -24,7 +24,7 @@ use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::store::{NewLoginSession, Redemption};
 
 /// How long a login lasts: a working day, so that nobody has to sign in twice in one.
-pub const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
+pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
 
 /// What signing in takes.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -95,8 +95,7 @@ pub async fn post(
         }
     };
     let cookie = cookie::set(&app.public_url, &token, LOGIN_LIFETIME).map_err(|_| Problem::internal())?;
-    let answer = Json(SignedIn::from(&membership));
-    Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), answer))
+    Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), Json(SignedIn::from(&membership))))
 }
 
 fn unknown() -> Problem {
@@ -107,7 +106,7 @@ fn no_good(detail: &str) -> Problem {
     Problem::new(ProblemKind::BadSignInLink, detail)
 }
 
-fn too_many(wait: Duration) -> Problem {
+pub(crate) fn too_many(wait: Duration) -> Problem {
     let seconds = wait.as_secs() + 1;
     let detail = format!("Too many tries to sign in from your address. Try again in {seconds} seconds.");
     Problem::new(ProblemKind::TooManyRequests, detail).retry_after(seconds)

@@ -18,7 +18,7 @@ use crate::domain::access::{Actor, AuditScope};
 use crate::domain::audit::{Action, Origin};
 use crate::domain::organisation::ClientInfo;
 use crate::domain::recording::StoredRecording;
-use crate::domain::session::{NewSession, SessionEnd};
+use crate::domain::session::{NewSession, SessionAccess, SessionEnd};
 use crate::domain::session_limits::SessionLimits;
 use crate::http::testing::{SignedIn, TestRelay, TestResponse};
 use crate::recording::{NewRecording, OutputEnd, Piece, Recorder, RecorderParts, RecordingsStore, Sealed};
@@ -74,6 +74,8 @@ async fn session(relay: &TestRelay, person: &SignedIn) -> SessionId {
         expires_at: app.clock.now().plus(Duration::from_hours(8)),
         idle: SessionLimits::default().idle,
         size: TerminalSize::DEFAULT,
+        reason: None,
+        access: SessionAccess::default(),
     };
     app.store.insert_session(&new).await.expect("inserts");
     let end = SessionEnd { at: app.clock.now(), ended: ended(0) };

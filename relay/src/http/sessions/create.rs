@@ -106,7 +106,7 @@ async fn open(app: &App, request: OpenSession) -> Result<Session, Problem> {
         Ok(Err(error @ OpenError::Recording(_))) => {
             tracing::error!(%error, "a session was not opened because it could not be recorded");
             Err(Problem::new(
-                ProblemKind::Internal,
+                ProblemKind::StorageUnavailable,
                 "The session could not be recorded, so it was not opened. Tell the operator of this relay.",
             ))
         }

@@ -8,7 +8,7 @@ mod half;
 mod status;
 
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
@@ -16,7 +16,7 @@ use kube::api::AttachParams;
 use kube::client::Body;
 use kube::{Client, Resource};
 use podlatch_protocol::close::{Refusal, RefusalCode};
-use podlatch_protocol::target::{ContainerName, Namespace, PodName};
+use podlatch_protocol::target::{ContainerName, Namespace, PodName, PodTarget};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -114,6 +114,20 @@ pub async fn start(client: &Client, request: &ExecRequest) -> Result<(ExecReader
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, Some(config)).await;
     Ok(half::split(socket, subprotocol))
+}
+
+/// Why the API server refuses an exec for want of `verb`: asked without the upgrade that a process would need to start. Nothing
+/// where it gives no reason, or does not refuse. Cancel safe.
+pub(crate) async fn why_refused(client: &Client, target: &PodTarget, verb: &str) -> Option<String> {
+    let method = if verb == "create" { Method::POST } else { Method::GET };
+    let path = Pod::url_path(&(), Some(target.namespace.as_str()));
+    let uri = format!("{path}/{}/exec?stdout=true&command=true", target.pod);
+    let request = Request::builder().method(method).uri(uri).body(Body::empty()).ok()?;
+    let response = client.send(request).await.ok()?;
+    let forbidden = response.status() == StatusCode::FORBIDDEN;
+    let body = Limited::new(response.into_body(), MAX_REFUSAL_BYTES).collect().await.ok()?.to_bytes();
+    let refusal = status::refused_upgrade(StatusCode::FORBIDDEN, &body);
+    Some(refusal.detail).filter(|detail| forbidden && !detail.is_empty())
 }
 
 fn upgrade_request(request: &ExecRequest, key: &str) -> Result<Request<Body>, Refusal> {

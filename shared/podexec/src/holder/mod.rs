@@ -19,7 +19,7 @@ use podlatch_protocol::session::{Attached, Cleanup, Ended, ExitOutcome, Input, I
 use podlatch_protocol::terminal::TerminalSize;
 
 pub use input::InputIgnored;
-pub use task::{HolderHandle, Link, OpenError, Started, open};
+pub use task::{HolderHandle, Link, OpenError, Opening, Started, open};
 
 use input::InputLedger;
 use lease::Lease;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
+use podlatch_protocol::debug::DebugImage;
 use podlatch_protocol::id::WriterId;
 use podlatch_protocol::request::{AfterExit, Open, Program};
 use podlatch_protocol::session::{Cleanup, ExitOutcome, InputApplied, Opened, ToAgent, ToRelay};
@@ -16,10 +17,13 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{Due, Holder};
+use crate::cluster::{Acting, Cluster};
+use crate::debug;
 use crate::exec::{self, ExecReader, ExecRequest, ExecWriter, PING_INTERVAL, ProcessEnd, ReadEvent, Streams};
 use crate::pod::{self, ResolvedContainer};
 use crate::prelude::{self, Filter, Filtered, Report};
 use crate::reap::{self, Remains};
+use crate::review::{Purpose, review};
 
 /// How long the container may take from the upgrade to the prelude's report.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -90,11 +94,22 @@ pub struct Started {
     pub task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-/// Starts the process of `request` and prepares its holder. The link gets `Opened` first. Helper tasks are spawned on
-/// `tracker`. Not cancel safe: a cancelled start may leave a process behind.
-pub async fn open(client: Client, request: Open, link: Link, tracker: TaskTracker) -> Result<Started, OpenError> {
-    let resolved = pod::resolve(&client, &request.target).await?;
-    let process = Start { client: &client, request: &request, resolved: &resolved }.run().await?;
+/// What to open, as whom, and where; whoever asks was found to be allowed it.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// What to start.
+    pub open: Open,
+    /// As whom Kubernetes is asked.
+    pub acting: Acting,
+    /// Starts it in a container of this image, which is added to the pod beside the target's container.
+    pub debug: Option<DebugImage>,
+}
+
+/// Starts a process and prepares its holder, if Kubernetes allows it to who asks. The link gets `Opened` first. Helper tasks are
+/// spawned on `tracker`. Not cancel safe: a cancelled start may leave a process behind.
+pub async fn open(cluster: &Cluster, opening: Opening, link: Link, tracker: TaskTracker) -> Result<Started, OpenError> {
+    let (resolved, process) = start(cluster, &opening).await?;
+    let Opening { open: request, debug, .. } = opening;
     let (commands_tx, commands) = mpsc::channel(4);
     let (events_tx, events) = mpsc::channel(4);
     let (stdin, stdin_rx) = mpsc::channel(1);
@@ -117,8 +132,9 @@ pub async fn open(client: Client, request: Open, link: Link, tracker: TaskTracke
             container: resolved.container,
         },
         pod_uid: resolved.pod_uid,
-        after_exit: request.after_exit,
-        client,
+        // A debug container ends when its processes are ended, and by nothing else.
+        after_exit: if debug.is_some() { AfterExit::EndAll } else { request.after_exit },
+        client: cluster.own().clone(),
         tracker,
         commands,
         to_relay: Some(link.to_relay),
@@ -134,6 +150,23 @@ pub async fn open(client: Client, request: Open, link: Link, tracker: TaskTracke
         process_end: None,
     };
     Ok(Started { handle: HolderHandle { commands: commands_tx }, pod_uid, task: Box::pin(owner.run()) })
+}
+
+/// Finds the container, or adds one, and starts the process in it. All of it as whom the session is opened.
+async fn start(cluster: &Cluster, opening: &Opening) -> Result<(ResolvedContainer, Process), Refusal> {
+    let Opening { open: request, acting, debug } = opening;
+    let client = cluster.client(acting)?;
+    let purpose = if debug.is_some() { Purpose::Debug } else { Purpose::Exec };
+    let allowed = review(cluster, &client, acting, (&request.target, purpose));
+    let (allowed, resolved) = tokio::join!(allowed, pod::resolve(&client, &request.target));
+    // A missing right is told before a missing pod: who may not open learns nothing else.
+    allowed?;
+    let mut resolved = resolved?;
+    if let Some(image) = debug {
+        resolved.container = debug::start(&client, request, &resolved, image).await?;
+    }
+    let process = Start { client: &client, request, resolved: &resolved }.run().await?;
+    Ok((resolved, process))
 }
 
 struct Process {

@@ -10,7 +10,7 @@
 //! | `delay-exec` | `{"milliseconds": n}` | makes new execs wait before their process starts |
 //! | `expire-watches` | none | forgets the history: every watch gets 410 |
 //! | `revoke` | `{"user"}` | takes every grant from a user |
-//! | `grant` | `{"user", "namespace"?, "verbs", "api_group", "resources"}` | adds a rule |
+//! | `grant` | `{"user"` or `"group", "namespace"?, "verbs", "api_group", "resources"}` | adds a rule |
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -45,7 +45,8 @@ struct Who {
 
 #[derive(Deserialize)]
 struct NewGrant {
-    user: String,
+    user: Option<String>,
+    group: Option<String>,
     namespace: Option<String>,
     verbs: Vec<String>,
     api_group: String,
@@ -75,7 +76,7 @@ pub(crate) async fn answer(cluster: &Cluster, request: Request<Incoming>) -> Res
         "delay-exec" => faults.delay_exec(pause(body)?),
         "expire-watches" => cluster.store.forget_history(),
         "revoke" => policy().revoke(&Subject::User(parse::<Who>(body)?.user)),
-        "grant" => policy().add(grant(parse(body)?)),
+        "grant" => policy().add(grant(parse(body)?)?),
         _ => return Err(Refusal::UnknownPath),
     }
     Ok(status::empty(StatusCode::NO_CONTENT))
@@ -89,8 +90,13 @@ fn pause(body: serde_json::Value) -> Result<Duration, Refusal> {
     parse::<Pause>(body).map(|pause| Duration::from_millis(pause.milliseconds))
 }
 
-fn grant(new: NewGrant) -> Grant {
+fn grant(new: NewGrant) -> Result<Grant, Refusal> {
+    let subject = match (new.user, new.group) {
+        (Some(user), None) => Subject::User(user),
+        (None, Some(group)) => Subject::Group(group),
+        _ => return Err(Refusal::bad_request("the body names a user or a group")),
+    };
     let rule = Rule { verbs: new.verbs, api_groups: vec![new.api_group], resources: new.resources, ..Rule::default() };
     let scope = new.namespace.map_or(GrantScope::Cluster, GrantScope::Namespace);
-    Grant { subject: Subject::User(new.user), scope, rules: vec![rule] }
+    Ok(Grant { subject, scope, rules: vec![rule] })
 }

@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod discovery;
+mod ephemeral;
 mod list;
 mod logs;
 mod protobuf;
@@ -116,6 +117,7 @@ async fn answer_resource(call: Call, request: Request<Incoming>) -> Result<Respo
     }
     match (kind.name, call.path.subresource.as_str()) {
         ("Pod", "exec") => return exec::answer(&call, request),
+        ("Pod", "ephemeralcontainers") => return ephemeral::answer(call, kind, request).await,
         ("Pod", "log") if request.method() == Method::GET => return logs::answer(&call),
         (_, "" | "status") => (),
         _ => return Err(Refusal::UnknownPath),

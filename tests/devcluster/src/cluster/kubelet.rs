@@ -1,5 +1,7 @@
 //! Runs pods: one task for each, from its scheduling to its deletion.
 
+mod ephemeral;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::objects::{self, Activity, ContainerView, Sandbox};
-use crate::container::{Container, ContainerSpec, Ended, Host, Image, Log};
+use crate::container::{Container, ContainerSpec, Ended, Host, Image, Log, Wanted};
 use crate::store::{Key, Store};
 
 /// The pause before a container's first restart; it doubles up to the longest.
@@ -284,7 +286,8 @@ impl Kubelet {
                 environment.push((key.to_owned(), value.to_owned()));
             }
         }
-        ContainerSpec { image, host_name: name.name.clone(), command, environment }
+        let stdin = if spec["stdin"] == true { Wanted::Yes } else { Wanted::No };
+        ContainerSpec { image, host_name: name.name.clone(), command, environment, stdin, processes_of: None }
     }
 
     fn pod_ip(&self) -> String {

@@ -117,17 +117,7 @@ pub(crate) fn complete_pod(mut pod: Value, namespace: &str, now: Timestamp) -> V
 /// Fills in the defaults that pods and pod templates share.
 pub(crate) fn complete_pod_spec(spec: &mut Value) {
     for container in spec["containers"].as_array_mut().into_iter().flatten() {
-        let image = container["image"].as_str().unwrap_or_default();
-        let tagged = image.rsplit('/').next().is_some_and(|last| last.contains(':') && !last.ends_with(":latest"));
-        let pull = if tagged { "IfNotPresent" } else { "Always" };
-        for (field, value) in [
-            ("resources", json!({})),
-            ("terminationMessagePath", json!("/dev/termination-log")),
-            ("terminationMessagePolicy", json!("File")),
-            ("imagePullPolicy", json!(pull)),
-        ] {
-            set_default(container, field, value);
-        }
+        complete_container(container);
     }
     for (field, value) in [
         ("restartPolicy", json!("Always")),
@@ -137,6 +127,21 @@ pub(crate) fn complete_pod_spec(spec: &mut Value) {
         ("schedulerName", json!("default-scheduler")),
     ] {
         set_default(spec, field, value);
+    }
+}
+
+/// Fills in the defaults of one container.
+pub(crate) fn complete_container(container: &mut Value) {
+    let image = container["image"].as_str().unwrap_or_default();
+    let tagged = image.rsplit('/').next().is_some_and(|last| last.contains(':') && !last.ends_with(":latest"));
+    let pull = if tagged { "IfNotPresent" } else { "Always" };
+    for (field, value) in [
+        ("resources", json!({})),
+        ("terminationMessagePath", json!("/dev/termination-log")),
+        ("terminationMessagePolicy", json!("File")),
+        ("imagePullPolicy", json!(pull)),
+    ] {
+        set_default(container, field, value);
     }
 }
 
@@ -194,6 +199,7 @@ pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], sandbox: (San
     }
     let status = &mut pod["status"];
     let conditions = keep_transition_times(&conditions, &status["conditions"]);
+    let ephemeral = status["ephemeralContainerStatuses"].take();
     let start_time = status["startTime"].as_str().map_or_else(|| time(now), str::to_owned);
     *status = json!({
         "observedGeneration": 1, "phase": phase, "conditions": conditions, "startTime": start_time,
@@ -202,6 +208,9 @@ pub(crate) fn set_status(pod: &mut Value, views: &[ContainerView], sandbox: (San
     if created {
         status["podIP"] = json!(pod_ip);
         status["podIPs"] = json!([{"ip": pod_ip}]);
+    }
+    if !ephemeral.is_null() {
+        status["ephemeralContainerStatuses"] = ephemeral;
     }
     let statuses: Vec<_> = specs.iter().zip(views).map(|(spec, view)| container_status(spec, view)).collect();
     pod["status"]["containerStatuses"] = json!(statuses);
@@ -295,7 +304,7 @@ fn container_status(spec: &Value, view: &ContainerView) -> Value {
 }
 
 /// An id that is the same for the same image.
-fn image_id(image: &str) -> String {
+pub(crate) fn image_id(image: &str) -> String {
     let part = |salt: u64| {
         image.bytes().fold(0xcbf2_9ce4_8422_2325_u64 ^ salt, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -5,11 +5,12 @@
 //! kills the first process when this thread ends, and everything in the container with it, so nothing outlives even
 //! a killed devcluster.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -39,6 +40,9 @@ pub(crate) struct Plan {
     pub(crate) host_name: String,
     pub(crate) command: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) stdin: Wanted,
+    /// A process in whose PID namespace the container runs, instead of an own one.
+    pub(crate) processes_of: Option<u32>,
     /// An existing folder to mount the root at.
     pub(crate) root: PathBuf,
 }
@@ -99,7 +103,7 @@ fn run(runtime: &Handle, plan: &Plan, started: oneshot::Sender<Result<Child>>, m
 fn enter_container(plan: &Plan) -> Result<Child> {
     match plan.host.isolation {
         Isolation::Namespaces => {
-            unshare_namespaces().context("enter new namespaces (needs root)")?;
+            enter_namespaces(plan.processes_of).context("enter new namespaces (needs root)")?;
             rustix::system::sethostname(plan.host_name.as_bytes()).context("set the host name")?;
             rootfs::build(&plan.host, plan.image, &plan.host_name, &plan.root)?;
             let first = first_process(plan, FIRST_PROCESS)?;
@@ -119,9 +123,18 @@ pub(super) fn is_still_preparing(pid: u32) -> bool {
 }
 
 #[expect(deprecated, reason = "the newer name is unsafe because of FILES, which is not asked for here")]
-fn unshare_namespaces() -> rustix::io::Result<()> {
-    let flags = UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC | UnshareFlags::NEWPID;
-    rustix::thread::unshare(flags)
+fn enter_namespaces(processes_of: Option<u32>) -> Result<()> {
+    let flags = UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC;
+    match processes_of {
+        None => rustix::thread::unshare(flags | UnshareFlags::NEWPID)?,
+        Some(pid) => {
+            // Opened before the mount namespace changes: it is this machine's /proc that knows the process.
+            let namespace = std::fs::File::open(format!("/proc/{pid}/ns/pid"))?;
+            rustix::thread::unshare(flags)?;
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
+        }
+    }
+    Ok(())
 }
 
 fn first_process(plan: &Plan, script: &str) -> Result<Child> {
@@ -131,7 +144,7 @@ fn first_process(plan: &Plan, script: &str) -> Result<Child> {
         .args(&plan.command)
         .env_clear()
         .envs(plan.environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
+        .stdin(if plan.stdin == Wanted::Yes { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)

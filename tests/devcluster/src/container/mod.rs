@@ -3,6 +3,7 @@
 mod host;
 mod image;
 mod keeper;
+mod leftovers;
 mod logs;
 mod lookup;
 mod rootfs;
@@ -25,6 +26,7 @@ pub(crate) use host::Host;
 pub use host::{Isolation, Prerequisites};
 pub(crate) use image::Image;
 use keeper::{Keeper, Plan, READY};
+use leftovers::MountNamespace;
 pub(crate) use logs::{Log, Progress};
 
 /// A first process that did not begin by then never will.
@@ -43,6 +45,10 @@ pub(crate) struct ContainerSpec {
     pub(crate) host_name: String,
     pub(crate) command: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
+    /// Whether the first process' input is held open.
+    pub(crate) stdin: Wanted,
+    /// A process in whose PID namespace the container runs, instead of an own one.
+    pub(crate) processes_of: Option<u32>,
 }
 
 /// Whether an exec gets a pseudo-terminal.
@@ -109,6 +115,8 @@ pub(crate) struct Container {
     ended: watch::Receiver<Option<Ended>>,
     pub(crate) log: Arc<Log>,
     pub(crate) started_at: Timestamp,
+    /// The first process, as this machine numbers it.
+    pub(crate) pid: u32,
 }
 
 impl Container {
@@ -117,16 +125,20 @@ impl Container {
     pub(crate) async fn start(host: &Host, spec: ContainerSpec, folder: &Path, tasks: &TaskTracker) -> Result<Self> {
         let root = folder.join("root");
         std::fs::create_dir_all(&root).context("make a container's folder")?;
+        let shares_processes = spec.processes_of.is_some();
         let plan = plan(host, spec, root);
         let log = Arc::new(Log::new());
         let (keeper, mut first) = Keeper::start(plan).await?;
         tokio::time::timeout(START_TIMEOUT, wait_until_ready(&mut first))
             .await
             .context("a container's first process does not begin")??;
+        let pid = first.id().context("a container's first process ended at once")?;
+        // With a PID namespace of its own, the kernel ends everything in a container with its first process.
+        let leftovers = if shares_processes { Some(MountNamespace::of(pid)?) } else { None };
         let (signals, signal_rx) = mpsc::channel(4);
         let (ended_tx, ended) = watch::channel(None);
-        tasks.spawn(own_first_process(first, signal_rx, ended_tx, Arc::clone(&log)));
-        Ok(Self { keeper, signals, ended, log, started_at: Timestamp::now() })
+        tasks.spawn(own_first_process(first, signal_rx, ended_tx, Arc::clone(&log), leftovers));
+        Ok(Self { keeper, signals, ended, log, started_at: Timestamp::now(), pid })
     }
 
     /// Starts one more process in the container. Cancel safe, but the process may start all the same.
@@ -174,6 +186,8 @@ fn plan(host: &Host, spec: ContainerSpec, root: PathBuf) -> Plan {
         host_name: spec.host_name,
         command,
         environment: spec.environment,
+        stdin: spec.stdin,
+        processes_of: spec.processes_of,
         root,
     }
 }
@@ -199,7 +213,10 @@ async fn own_first_process(
     mut signals: mpsc::Receiver<Signal>,
     ended: watch::Sender<Option<Ended>>,
     log: Arc<Log>,
+    leftovers: Option<MountNamespace>,
 ) {
+    // Waiting for a process would close its input.
+    let _input = first.stdin.take();
     let stdout = first.stdout.take();
     let stderr = first.stderr.take();
     let output = async { tokio::join!(copy_to_log(stdout, &log), copy_to_log(stderr, &log)) };
@@ -225,6 +242,9 @@ async fn own_first_process(
         }
         _ = &mut output => exit.await,
     };
+    if let Some(namespace) = leftovers {
+        namespace.kill_all();
+    }
     let exit_code = status.map_or(255, exit_code);
     let at = Timestamp::now();
     log.end(at);

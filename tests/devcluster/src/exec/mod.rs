@@ -52,7 +52,7 @@ impl Subprotocol {
 
 /// Checks an exec request and, if all is well, upgrades it; the stream then runs in a task of its own.
 pub(crate) fn answer(call: &Call, mut request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
-    // A GET is authorised as "get"; the registry asks for "create" besides, and its authoriser gives no reason.
+    // A GET is authorised as "get", a POST as "create"; the registry asks for "create" besides, and its authoriser gives no reason.
     if !allows(&call.cluster, &call.user, &attributes_for(call, "create")) {
         return Err(Refusal::Forbidden {
             group: String::new(),
@@ -102,9 +102,14 @@ pub(crate) fn choose_container(pod: &Value, asked: &str) -> Result<String, Refus
             "a container name must be specified for pod {pod_name}, choose one of: [{}]",
             names.join(" ")
         ))),
-        (asked, names) if names.contains(&asked) => Ok(asked.to_owned()),
+        (asked, names) if names.contains(&asked) || is_ephemeral(pod, asked) => Ok(asked.to_owned()),
         (asked, _) => Err(Refusal::bad_request(format!("container {asked} is not valid for pod {pod_name}"))),
     }
+}
+
+/// An ephemeral container is entered by its name alone.
+fn is_ephemeral(pod: &Value, asked: &str) -> bool {
+    pod["spec"]["ephemeralContainers"].as_array().into_iter().flatten().any(|container| container["name"] == asked)
 }
 
 fn pod_name(call: &Call) -> PodName {

@@ -9,13 +9,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{cluster, web_pod, within};
 
-struct Kubectl {
+pub(crate) struct Kubectl {
     program: PathBuf,
     home: TempDir,
 }
 
 impl Kubectl {
-    fn of(cluster: &Devcluster, user: &str) -> Self {
+    pub(crate) fn of(cluster: &Devcluster, user: &str) -> Self {
         let home = tempfile::tempdir().expect("a folder can be made");
         let config = cluster.kubeconfig(user).expect("the user exists");
         std::fs::write(home.path().join("config"), config).expect("the folder takes files");
@@ -26,20 +26,20 @@ impl Kubectl {
         self.home.path().join("config")
     }
 
-    async fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = tokio::process::Command::new(&self.program);
         command.args(arguments).env("KUBECONFIG", self.config()).env("HOME", self.home.path());
         within("kubectl", command.kill_on_drop(true).output()).await.expect("kubectl runs")
     }
 
-    async fn succeed(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kubectl {arguments:?}: {stderr}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    async fn fail(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) async fn fail(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let output = self.run(arguments).await;
         assert!(!output.status.success(), "kubectl {arguments:?} does not fail");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())

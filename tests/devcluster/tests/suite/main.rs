@@ -2,6 +2,7 @@
 //! promises.
 
 mod client;
+mod ephemeral;
 mod exec;
 mod faults;
 mod kubectl;

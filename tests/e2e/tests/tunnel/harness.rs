@@ -118,6 +118,7 @@ impl Relay {
             organisation: self.organisation,
             cluster: self.cluster,
             expires_at,
+            agents: 1,
         };
         self.store.create_join_token(&new, &Origin::operator(), UnixMillis::new(0)).await.expect("is stored");
         token.expose().to_owned()

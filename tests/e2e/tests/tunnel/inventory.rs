@@ -9,16 +9,16 @@ use kube::api::{Api, DeleteParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use podlatch_agent::config::{Cli, Command};
-use podlatch_agent::guard::Guard;
-use podlatch_agent::inventory::Inventory;
+use podlatch_cluster::guard::Guard;
+use podlatch_cluster::inventory::Inventory;
 use podlatch_devcluster::{Devcluster, Options};
 use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::RefusalCode;
 use podlatch_protocol::codec;
 use podlatch_protocol::inventory::{ContainerState, InventoryEvent, Item, ItemKey, PodItem, WatchScope, WorkloadKind};
 use podlatch_protocol::request::Request;
 use podlatch_relay::tunnel::AgentHandle;
-use quinn::{RecvStream, SendStream};
 use tokio::time::timeout;
 
 use crate::harness::{Agent, PATIENCE, Relay, arguments, round_trip};
@@ -46,8 +46,8 @@ async fn connected(cluster: &Devcluster, user: &str, more: &[&str]) -> (Relay, A
 
 /// A watch as the relay sees it.
 struct Watch {
-    _writer: FrameWriter<SendStream>,
-    reader: FrameReader<RecvStream>,
+    _writer: FrameWriter<SendHalf>,
+    reader: FrameReader<RecvHalf>,
     items: BTreeMap<ItemKey, Item>,
 }
 

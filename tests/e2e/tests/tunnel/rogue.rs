@@ -270,7 +270,9 @@ async fn noise_on_the_port_and_many_greetings_leave_an_honest_agent_alone() {
     }
     round_trip(&handle).await;
     let harmed = |event: &AgentEvent| match event {
-        AgentEvent::Silent { agent } | AgentEvent::Disconnected { agent, .. } => *agent == handle.agent(),
+        AgentEvent::Silent { agent } | AgentEvent::Disconnected { agent, .. } | AgentEvent::Revoked { agent, .. } => {
+            *agent == handle.agent()
+        }
         AgentEvent::Connected { .. } | AgentEvent::Answering { .. } => false,
     };
     assert!(!news.so_far().iter().any(harmed));
