@@ -202,8 +202,11 @@ mod tests {
                 let response = relay.request(&method.to_uppercase(), &path).json(Value::Null).send().await;
                 let expected: &[u16] = match path.strip_prefix("/api/v1/").unwrap_or_default() {
                     "login-sessions" if method == "get" => &[401],
-                    "login-sessions" | "sign-in/password" | "sign-in/passkey" => &[422],
-                    "invitations/previews" | "invitations/acceptances" => &[422],
+                    "login-sessions"
+                    | "sign-in/password"
+                    | "sign-in/passkey"
+                    | "invitations/previews"
+                    | "invitations/acceptances" => &[422],
                     "sign-in/methods" | "sign-in/passkey/challenge" => &[200],
                     // A browser is on its way: it is sent to a page that says what is wrong.
                     browser if browser.starts_with("sign-in/oidc/") => &[303],
