@@ -2,6 +2,9 @@
 //!
 //! [`router`] is the one table of what there is; one endpoint a file; every failure is a [`problem::Problem`].
 
+mod access;
+pub mod access_requests;
+pub mod access_rules;
 pub mod api_tokens;
 pub mod assets;
 pub mod audit_events;

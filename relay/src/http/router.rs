@@ -11,8 +11,9 @@ use utoipa_axum::routes;
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
 use super::{
-    api_tokens, assets, audit_events, clusters, groups, health, inventory, invitations, login_sessions, me, middleware,
-    organisations, own_password, passkeys, people, recordings, sessions, sign_in, sign_in_providers,
+    access_requests, access_rules, api_tokens, assets, audit_events, clusters, groups, health, inventory, invitations,
+    login_sessions, me, middleware, organisations, own_password, passkeys, people, recordings, sessions, sign_in,
+    sign_in_providers,
 };
 use crate::app::App;
 
@@ -28,6 +29,7 @@ use crate::app::App;
         (name = "login", description = "Signing in and out"),
         (name = "people", description = "The organisation's people, their groups, and invitations"),
         (name = "clusters", description = "Registered clusters and what is in them"),
+        (name = "access", description = "Who may open what"),
         (name = "sessions", description = "Terminals"),
         (name = "recordings", description = "What was on the screens of sessions"),
         (name = "audit", description = "What was done, by whom and from where"),
@@ -44,6 +46,7 @@ pub fn router(app: App) -> Router {
         .route("/api", any(no_endpoint))
         .fallback(assets::serve)
         .method_not_allowed_fallback(no_method)
+        .layer(layer::from_fn_with_state(app.clone(), middleware::age_rights))
         .layer(layer::from_fn_with_state(app.clone(), middleware::require_origin))
         .layer(layer::from_fn_with_state(app.clone(), middleware::require_host));
     Router::new()
@@ -123,6 +126,17 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::connection_tests::post_registered))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
+            // Who may open what
+            .routes(routes!(access_rules::list::get))
+            .routes(routes!(access_rules::create::post))
+            .routes(routes!(access_rules::dry_run::post))
+            .routes(routes!(access_rules::get::get))
+            .routes(routes!(access_rules::update::put))
+            .routes(routes!(access_rules::delete::delete))
+            .routes(routes!(access_rules::explanation::get))
+            .routes(routes!(access_requests::list::get))
+            .routes(routes!(access_requests::create::post))
+            .routes(routes!(access_requests::decide::post))
             // What was done
             .routes(routes!(audit_events::list::get))
             .routes(routes!(audit_events::stream::get))
@@ -185,8 +199,11 @@ mod tests {
                 let response = relay.request(&method.to_uppercase(), &path).json(Value::Null).send().await;
                 let expected: &[u16] = match path.strip_prefix("/api/v1/").unwrap_or_default() {
                     "login-sessions" if method == "get" => &[401],
-                    "login-sessions" | "sign-in/password" | "sign-in/passkey" => &[422],
-                    "invitations/previews" | "invitations/acceptances" => &[422],
+                    "login-sessions"
+                    | "sign-in/password"
+                    | "sign-in/passkey"
+                    | "invitations/previews"
+                    | "invitations/acceptances" => &[422],
                     "sign-in/methods" | "sign-in/passkey/challenge" => &[200],
                     // A browser is on its way: it is sent to a page that says what is wrong.
                     browser if browser.starts_with("sign-in/oidc/") => &[303],

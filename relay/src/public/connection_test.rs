@@ -15,6 +15,9 @@ use crate::outbound::{DialError, Dialler};
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// How long all of it may take: less than a request may.
+const LIMIT: Duration = Duration::from_secs(35);
+
 /// What is tried, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -95,8 +98,15 @@ struct Failure(Step, String);
 /// Tries it. Cancel safe.
 pub async fn run(dialler: &Dialler, access: &ClusterAccess) -> Findings {
     let mut trial = Trial { steps: Vec::new(), version: None, rights: Vec::new() };
-    if let Err(Failure(step, sentence)) = trial.run(dialler, access).await {
-        trial.steps.push((step, Tried::Failed(sentence)));
+    match timeout(LIMIT, trial.run(dialler, access)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(Failure(step, sentence))) => trial.steps.push((step, Tried::Failed(sentence))),
+        Err(_) => {
+            if let Some(step) = Step::ALL.get(trial.steps.len()) {
+                let sentence = format!("This took more than {} seconds in all.", LIMIT.as_secs());
+                trial.steps.push((*step, Tried::Failed(sentence)));
+            }
+        }
     }
     let mut steps = trial.steps;
     let tried = steps.len();

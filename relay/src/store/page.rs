@@ -15,6 +15,10 @@ pub enum List {
     Agents,
     /// Sessions.
     Sessions,
+    /// Access rules.
+    AccessRules,
+    /// Requests for access.
+    AccessRequests,
     /// The people of an organisation.
     People,
     /// Groups.
@@ -25,10 +29,6 @@ pub enum List {
     Invitations,
     /// Logins and API tokens.
     Logins,
-    /// Access rules.
-    AccessRules,
-    /// Requests for access.
-    AccessRequests,
 }
 
 impl List {
@@ -37,13 +37,13 @@ impl List {
         Self::Clusters,
         Self::Agents,
         Self::Sessions,
+        Self::AccessRules,
+        Self::AccessRequests,
         Self::People,
         Self::Groups,
         Self::GroupMembers,
         Self::Invitations,
         Self::Logins,
-        Self::AccessRules,
-        Self::AccessRequests,
     ];
 
     const fn letter(self) -> char {
@@ -52,13 +52,13 @@ impl List {
             Self::Clusters => 'c',
             Self::Agents => 'a',
             Self::Sessions => 's',
+            Self::AccessRules => 'r',
+            Self::AccessRequests => 'q',
             Self::People => 'p',
             Self::Groups => 'g',
             Self::GroupMembers => 'm',
             Self::Invitations => 'i',
             Self::Logins => 'l',
-            Self::AccessRules => 'r',
-            Self::AccessRequests => 'q',
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::auth::seal::Sealed;
 use crate::clock::UnixMillis;
 use crate::domain::audit::{Action, NewEvent, Origin, Place};
 use crate::domain::cluster::Cluster;
+use crate::outbound::DnsName;
 use crate::public::access::{ApiServer, CaBundle};
 
 /// How a cluster is reached, as it is stored.
@@ -138,7 +139,7 @@ async fn write(
         organisation.as_uuid(),
         access.server.url.to_string(),
         access.server.ca.as_ref().map(CaBundle::as_str),
-        access.server.tls_name.as_ref().map(|name| name.as_str()),
+        access.server.tls_name.as_ref().map(DnsName::as_str),
         access.credential_kind,
         access.credential.as_str(),
         now.get(),

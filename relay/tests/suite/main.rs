@@ -3,6 +3,7 @@
 mod audit_stream;
 mod command_line;
 mod commands;
+mod hostile;
 mod http;
 mod oidc;
 mod postgres;

@@ -21,8 +21,6 @@ pub struct SignInAs {
     pub user: UserId,
     /// Where; unless given, where they signed in last.
     pub organisation: Option<OrganisationId>,
-    /// How they proved it.
-    pub method: LoginMethod,
 }
 
 /// Why somebody who has proven who they are is not let in.
@@ -63,11 +61,10 @@ impl Store {
     pub async fn note_refused_sign_in(
         &self,
         whose: Option<(OrganisationId, Option<UserId>)>,
-        method: LoginMethod,
         reason: &'static str,
         (login, now): (&NewLoginSession, UnixMillis),
     ) -> Result<(), StoreError> {
-        self.append_audit(&refused(whose, method, reason, login, now)).await.map(drop)
+        self.append_audit(&refused(whose, reason, login, now)).await.map(drop)
     }
 }
 
@@ -80,13 +77,12 @@ pub(super) async fn begin_login(
 ) -> Result<Result<LoginSession, SignInRefusal>, StoreError> {
     let Some((organisation,)) = place(tx, who).await? else {
         let whose = who.organisation.map(|organisation| (organisation, Some(who.user)));
-        append(tx, &refused(whose, who.method, SignInRefusal::NoPlace.slug(), login, now)).await?;
+        append(tx, &refused(whose, SignInRefusal::NoPlace.slug(), login, now)).await?;
         return Ok(Err(SignInRefusal::NoPlace));
     };
-    let login = NewLoginSession { method: who.method, ..login.clone() };
-    let standing = sign_in(tx, (OrganisationId::from_uuid(organisation), who.user), &login, now).await?;
-    // It was begun here and now, by a member who stands.
-    Ok(Ok(known("login_sessions", standing.ok())?))
+    let whose = (OrganisationId::from_uuid(organisation), who.user);
+    // The place was found by the same conditions in the same transaction.
+    Ok(sign_in(tx, whose, login, now).await?.map_err(|_| SignInRefusal::NoPlace))
 }
 
 /// Where a login leads: to the organisation that was asked for, else where the person signed in last.
@@ -110,7 +106,6 @@ async fn place(tx: &mut Tx, who: SignInAs) -> Result<Option<(Uuid,)>, StoreError
 
 pub(super) fn refused(
     whose: Option<(OrganisationId, Option<UserId>)>,
-    method: LoginMethod,
     reason: &'static str,
     login: &NewLoginSession,
     now: UnixMillis,
@@ -118,7 +113,7 @@ pub(super) fn refused(
     let (organisation, user) = whose.unwrap_or((NO_ORGANISATION, None));
     let event = NewEvent::new(Action::SignInRefused, organisation, Origin::unknown(login.client.clone()), now)
         .outcome(Outcome::Refused)
-        .detail("method", method.slug())
+        .detail("method", login.method.slug())
         .detail("reason", reason);
     match user {
         Some(user) => event.about(user),

@@ -50,7 +50,8 @@ pub fn all() -> Vec<Case> {
 }
 
 fn credentials() -> Vec<Case> {
-    let exec = "exec:\n  apiVersion: client.authentication.k8s.io/v1\n  command: /bin/sh\n  args: [-c, touch /tmp/owned]";
+    let exec =
+        "exec:\n  apiVersion: client.authentication.k8s.io/v1\n  command: /bin/sh\n  args: [-c, touch /tmp/owned]";
     vec![
         user("a program", exec, "runs a program"),
         user("a program besides a token", &format!("{USER}\n{exec}"), "runs a program"),
@@ -73,7 +74,11 @@ fn credentials() -> Vec<Case> {
         user("nothing", "token: ''", "no token and no client certificate"),
         user("half a certificate", "client-certificate-data: QUJD", "no token and no client certificate"),
         user("both", "token: abc\nclient-certificate-data: QUJD\nclient-key-data: QUJD", "keep one of the two"),
-        user("a certificate that is none", "client-certificate-data: QUJD\nclient-key-data: QUJD", "client certificate"),
+        user(
+            "a certificate that is none",
+            "client-certificate-data: QUJD\nclient-key-data: QUJD",
+            "client certificate",
+        ),
         user("a key that is no base64", "client-certificate-data: QUJD\nclient-key-data: '***'", "is not base64"),
         user("a token with a line break", "token: \"a\\r\\nImpersonate-User: admin\"", "line breaks"),
         user("a token with a space", "token: 'a b'", "spaces"),
@@ -88,7 +93,11 @@ fn files() -> Vec<Case> {
     vec![
         user("a token file", "tokenFile: /etc/shadow", "`tokenFile`"),
         user("a token file besides a token", "token: abc\ntokenFile: /var/run/secrets/token", "`tokenFile`"),
-        user("a certificate file", "client-certificate: ../../data/ca.pem\nclient-key-data: QUJD", "`client-certificate`"),
+        user(
+            "a certificate file",
+            "client-certificate: ../../data/ca.pem\nclient-key-data: QUJD",
+            "`client-certificate`",
+        ),
         user("a key file", "client-certificate-data: QUJD\nclient-key: /data/ca.key", "`client-key`"),
         cluster("a CA file", "certificate-authority: /etc/passwd", "`certificate-authority`"),
         cluster("a CA file on a device", "certificate-authority: /dev/zero", "`certificate-authority`"),
@@ -97,7 +106,11 @@ fn files() -> Vec<Case> {
         cluster("no check of certificates", "insecure-skip-tls-verify: true", "switches off the check"),
         cluster("no check, in other words", "insecure-skip-tls-verify: \"yes\"", "switches off the check"),
         cluster("a CA that is no base64", "certificate-authority-data: '%%%'", "is not base64"),
-        cluster("a CA that is no certificate", "certificate-authority-data: bm90IGEgY2VydGlmaWNhdGU=", "not a PEM text"),
+        cluster(
+            "a CA that is no certificate",
+            "certificate-authority-data: bm90IGEgY2VydGlmaWNhdGU=",
+            "not a PEM text",
+        ),
         cluster("a TLS name that is none", "tls-server-name: \"a b\"", "tls-server-name"),
         cluster("a TLS name that is an address", "tls-server-name: 127.0.0.1", "tls-server-name"),
         cluster("a field of tomorrow", "unix-socket: /run/docker.sock", "unix-socket"),
@@ -153,7 +166,11 @@ fn documents() -> Vec<Case> {
         whole("another version", plain.replace("apiVersion: v1", "apiVersion: v2"), "no kubeconfig"),
         whole("a tag", plain.replace("token: abc", "token: !include /etc/passwd"), "kubeconfig"),
         whole("no context", plain.replace("current-context: here", "current-context: ''"), "names no current-context"),
-        whole("a context that is not there", plain.replace("current-context: here", "current-context: x"), "has no context"),
+        whole(
+            "a context that is not there",
+            plain.replace("current-context: here", "current-context: x"),
+            "has no context",
+        ),
         whole("a cluster that is not there", plain.replace("cluster: one", "cluster: two"), "has no cluster"),
         whole("a user that is not there", plain.replace("user: me", "user: you"), "has no user"),
     ]

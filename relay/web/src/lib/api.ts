@@ -13,6 +13,7 @@ import {
   type Parser,
 } from './parse';
 import { parseAuditEvent, type AuditEvent } from './audit';
+import { parseConnectionTest, type ConnectionTest } from './public-cluster';
 import { parseSession, type Session } from './session';
 import type { TicketOutcome } from './session-client';
 import {
@@ -38,6 +39,9 @@ export const TICKET_DEADLINE_MS = 8_000;
 
 /** Opening a session includes starting its process, for which the relay itself waits 35 s before it says why. */
 export const OPEN_DEADLINE_MS = 45_000;
+
+/** A connection test tries step by step, each with its own limit. */
+export const TEST_DEADLINE_MS = 60_000;
 
 /** How many items a page of a long list asks for: more than a screen holds, little enough to be quick. */
 export const PAGE_ITEMS = 100;
@@ -186,6 +190,16 @@ export class Api {
 
   cluster(id: string): Promise<ApiResult<Cluster>> {
     return this.#call('GET', `/clusters/${encodeURIComponent(id)}`, cluster);
+  }
+
+  /** Registers a cluster that the relay reaches by itself. */
+  createPublicCluster(name: string, access: Record<string, string>): Promise<ApiResult<Cluster>> {
+    return this.#call('POST', '/clusters', cluster, { type: 'public', name, ...access });
+  }
+
+  /** Tries whether a cluster can be reached, before it is registered. */
+  testClusterAccess(access: Record<string, string>): Promise<ApiResult<ConnectionTest>> {
+    return this.#call('POST', '/clusters/connection-tests', parseConnectionTest, access, TEST_DEADLINE_MS);
   }
 
   liveSessions(): Promise<ApiResult<Session[]>> {

@@ -12,6 +12,7 @@ export interface TerminalPlace {
 export type Route =
   | { readonly page: 'sign-in' }
   | { readonly page: 'clusters' }
+  | { readonly page: 'add-cluster' }
   /** How one proves oneself: passkeys and password. */
   | { readonly page: 'own-sign-in' }
   /** Where the organisation's people sign in. */
@@ -52,6 +53,8 @@ export function routePath(route: Route): string {
     case 'clusters':
     case 'not-found':
       return '/';
+    case 'add-cluster':
+      return '/clusters/new';
     case 'namespaces':
       return `/c/${part(route.cluster)}`;
     case 'namespace':
@@ -79,6 +82,7 @@ function parseOrganisation(parts: string[], query: URLSearchParams): Route | nul
     if (first === 'sign-in') return { page: 'sign-in' };
     return parseList(first, null, query);
   }
+  if (first === 'clusters') return parts.length === 2 && session === 'new' ? { page: 'add-cluster' } : null;
   if (parts.length === 2 && session === 'sign-in') {
     if (first === 'account') return { page: 'own-sign-in' };
     if (first === 'settings') return { page: 'sign-in-settings' };
