@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
-use podlatch_cluster::guard::Guard;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_protocol::version::{ENROLMENT_ALPN, TUNNEL_ALPN};
 use tokio::time::timeout;
@@ -133,9 +132,9 @@ async fn cluster(args: &CommonArgs, client: &kube::Client) -> Vec<Finding> {
         Err(_) => return vec![Finding::Bad("Kubernetes does not answer; check the way to its API server".to_owned())],
     };
     let mut findings = vec![version];
-    match args.guard() {
-        Guard::Everything => findings.push(rights(args, client, None).await),
-        Guard::Only(namespaces) => {
+    match args.guard().named_namespaces() {
+        None => findings.push(rights(args, client, None).await),
+        Some(namespaces) => {
             for namespace in namespaces {
                 findings.push(rights(args, client, Some(namespace.as_str())).await);
             }

@@ -21,6 +21,7 @@ use podlatch_cluster::Services;
 use podlatch_cluster::inventory::Inventory;
 use podlatch_cluster::session::{Limits, Sessions};
 use podlatch_protocol::close::EndCause;
+use podlatch_protocol::control::About;
 use podlatch_protocol::id::AgentInstanceId;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -129,6 +130,7 @@ impl Agent {
             max_sessions: args.max_sessions,
             instance: new_instance(),
             kubernetes_version: kubernetes::version(&self.client).await,
+            about: About { replica: args.replica.clone(), guard: args.common.guard().report() },
             on_refusal: if fresh_token { OnRefusal::End } else { OnRefusal::Retry },
         };
         let tunnel = |settings: &Settings, identity| {

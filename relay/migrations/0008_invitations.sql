@@ -1,8 +1,9 @@
 -- Invitations, and logins that belong together.
 
--- A person who signed in once and is in several organisations has a login in each. They stem from one and end with it; null
--- where a login is itself the first.
+-- A person who signed in once and is in several organisations has a login in each. They stem from one, which is itself the
+-- root, and end with it.
 ALTER TABLE login_sessions ADD COLUMN root_id UUID;
+UPDATE login_sessions SET root_id = id;
 CREATE INDEX login_sessions_by_root ON login_sessions (root_id);
 
 CREATE TABLE invitations (

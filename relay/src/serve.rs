@@ -71,13 +71,13 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let (recorder, sealed) = recorder(&config, recordings.clone())?;
     let sessions = sessions(&config, &store, recorder, &agents, (&clock, &entropy));
     sessions.restore().await?;
+    let sign_in = SignInMethods::new(config.passwords, config.issuers.clone(), &public_url, &entropy)?;
     // Before the first agent can connect, so that no news is missed.
     let news = agents.subscribe();
     let authority = Arc::new(load_authority(config.data.clone(), clock.now()).await?);
     let parts = (store.clone(), Arc::clone(&authority), clock.clone(), entropy.clone());
     let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, agents.clone())?;
     let tunnel = tunnel_listener.address()?;
-    let sign_in = SignInMethods::new(config.passwords, config.private_issuers, &public_url, &entropy)?;
     let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
     let app = App {
         joining: joining(&config, &public_url, tunnel, &authority),
@@ -102,6 +102,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
     app.lifecycle.spawn(store_activity(app.clone()));
+    app.lifecycle.spawn(age_rights(app.clone()));
     tokio::spawn(recording_jobs::keep_retention(app.store.clone(), recordings, app.clock.clone()));
     http::server::spawn(listener, &app);
     Ok(Serving { app, http, tunnel, tunnel_listener, _lock: lock })
@@ -169,6 +170,13 @@ fn sessions(
 async fn follow_agents(app: App, events: mpsc::Receiver<AgentEvent>) {
     tokio::select! {
         () = app.sessions.clone().follow_agents(events) => {}
+        () = app.lifecycle.draining().cancelled() => {}
+    }
+}
+
+async fn age_rights(app: App) {
+    tokio::select! {
+        () = app.sessions.age_rights() => {}
         () = app.lifecycle.draining().cancelled() => {}
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::oidc::{PrivateIssuers, ProviderHttp};
+use super::oidc::ProviderHttp;
 use super::passkeys::Passkeys;
 use super::password::Passwords;
 use crate::config::PublicUrl;
 use crate::entropy::Entropy;
 use crate::http::rate_limit::{self, AccountLimiter, RateLimiter};
+use crate::outbound::AddressPolicy;
 
 /// Whether people may sign in with a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl SignInMethods {
     /// Makes ready for a relay at this address.
     pub fn new(
         passwords: PasswordSignIn,
-        private: PrivateIssuers,
+        issuers: AddressPolicy,
         url: &PublicUrl,
         entropy: &Entropy,
     ) -> anyhow::Result<Self> {
@@ -50,7 +51,7 @@ impl SignInMethods {
         Ok(Self {
             passwords,
             passkeys: Passkeys::at(url),
-            providers: ProviderHttp::new(private).context("identity providers cannot be asked")?,
+            providers: ProviderHttp::new(issuers),
             per_account: Arc::new(rate_limit::for_accounts()),
             looks: Arc::new(rate_limit::for_sign_in_pages()),
         })

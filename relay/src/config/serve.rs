@@ -12,7 +12,6 @@ use super::{
     PublicUrl, Scheme, SessionTime, SignInArgs, switch,
 };
 use crate::audit::Receivers;
-use crate::auth::oidc::PrivateIssuers;
 use crate::auth::sign_in::PasswordSignIn;
 use crate::data_folder;
 use crate::domain::session_limits::{DEFAULT_IDLE_AFTER, DEFAULT_SESSION_MAX, IdleLimits, SessionLimits};
@@ -140,8 +139,8 @@ pub struct Config {
     pub audit: Receivers,
     /// Whether people sign in with passwords.
     pub passwords: PasswordSignIn,
-    /// Whether identity providers may be on private networks.
-    pub private_issuers: PrivateIssuers,
+    /// Where identity providers are asked.
+    pub issuers: AddressPolicy,
 }
 
 /// Where TLS ends.
@@ -219,7 +218,7 @@ impl TryFrom<ServeArgs> for Config {
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
             commands: args.commands.into(),
             passwords: args.sign_in.passwords(),
-            private_issuers: args.sign_in.private_issuers(),
+            issuers: args.sign_in.issuers(),
             audit: args.audit.try_into()?,
         })
     }

@@ -2,9 +2,9 @@
 
 use clap::{ArgAction, Args};
 
-use super::switch;
-use crate::auth::oidc::PrivateIssuers;
+use super::{AddressBlock, switch};
 use crate::auth::sign_in::PasswordSignIn;
+use crate::outbound::AddressPolicy;
 
 /// How people may sign in.
 #[derive(Debug, Clone, Args)]
@@ -13,9 +13,10 @@ pub struct SignInArgs {
     #[arg(long, env = "PODLATCH_PASSWORD_SIGN_IN", action = ArgAction::SetTrue, value_parser = switch())]
     pub password_sign_in: bool,
 
-    /// Let organisations name OpenID Connect providers on private networks, and on this machine over plain HTTP
-    #[arg(long, env = "PODLATCH_ALLOW_PRIVATE_ISSUERS", action = ArgAction::SetTrue, value_parser = switch())]
-    pub allow_private_issuers: bool,
+    /// A private address or block (10.0.0.0/8) on which organisations may name OpenID Connect providers; may be given several
+    /// times. On this machine's own addresses over plain HTTP too
+    #[arg(long, env = "PODLATCH_ALLOW_ISSUER_ADDRESSES", value_delimiter = ',', value_name = "BLOCK")]
+    pub allow_issuer_addresses: Vec<AddressBlock>,
 }
 
 impl SignInArgs {
@@ -24,8 +25,8 @@ impl SignInArgs {
         if self.password_sign_in { PasswordSignIn::On } else { PasswordSignIn::Off }
     }
 
-    /// Whether providers may be on private networks.
-    pub const fn private_issuers(&self) -> PrivateIssuers {
-        if self.allow_private_issuers { PrivateIssuers::Allowed } else { PrivateIssuers::Refused }
+    /// Where providers are asked.
+    pub fn issuers(&self) -> AddressPolicy {
+        AddressPolicy::allowing(self.allow_issuer_addresses.clone())
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! A browser's cookie and an API token are both logins. What a login may do is never more than its person may.
 
-use super::organisation::Role;
+use podlatch_protocol::id::{LoginSessionId, UserId};
+
+use super::name::{DisplayName, Email};
+use super::organisation::{ClientInfo, Role};
 use crate::clock::UnixMillis;
 
 /// What a login is.
@@ -125,6 +128,33 @@ impl FromIterator<Scope> for Scopes {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         Self(scopes.into_iter().fold(Scope::Read.bit(), |set, scope| set | scope.bit()))
     }
+}
+
+/// A login as its person and their administrators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginOverview {
+    /// Its id.
+    pub id: LoginSessionId,
+    /// Cookie or token.
+    pub kind: LoginKind,
+    /// How it began.
+    pub method: LoginMethod,
+    /// What a token's maker calls it.
+    pub name: Option<DisplayName>,
+    /// What it may be used for.
+    pub scopes: Scopes,
+    /// Whose it is.
+    pub user: UserId,
+    /// Their address.
+    pub email: Email,
+    /// When it began.
+    pub created_at: UnixMillis,
+    /// When it ends by itself.
+    pub expires_at: UnixMillis,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<UnixMillis>,
+    /// Where it began.
+    pub client: ClientInfo,
 }
 
 /// Everything that a login's standing depends on.

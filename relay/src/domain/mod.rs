@@ -8,6 +8,7 @@ pub mod labels;
 pub mod login;
 pub mod name;
 pub mod organisation;
+pub mod people;
 pub mod recording;
 pub mod session;
 pub mod session_limits;

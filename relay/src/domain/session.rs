@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::access::right::Basis;
 use super::access::rule::AccessAction;
 use super::cluster::ClusterType;
+use super::labels::Labels;
 use super::name::{DisplayName, Email, ReasonText};
 use super::organisation::ClientInfo;
 use super::session_limits::IdleLimits;
@@ -78,6 +79,8 @@ pub struct Session {
     pub request: NewSession,
     /// The cluster's name.
     pub cluster_name: DisplayName,
+    /// The cluster's labels.
+    pub cluster_labels: Labels,
     /// How the cluster is reached.
     pub cluster_type: ClusterType,
     /// The person's address.

@@ -63,6 +63,11 @@ impl CallContext {
         }
     }
 
+    /// Whether a person at a browser calls, rather than a program with an API token.
+    pub fn is_browser(&self) -> bool {
+        self.actor.login_kind == LoginKind::Browser
+    }
+
     /// The caller, as the audit log names them.
     pub fn origin(&self) -> Origin {
         Origin::user(self.actor.user, self.client.clone())

@@ -35,6 +35,16 @@ pub async fn deadline(request: Request, next: Next) -> Response {
     }
 }
 
+/// Whatever changes something may change a right to a live session.
+pub async fn age_rights(State(app): State<App>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let response = next.run(request).await;
+    if !reads && response.status().is_success() {
+        app.sessions.recheck_rights();
+    }
+    response
+}
+
 /// Refuses requests for another host: a foreign name that resolves to this relay would make its page a neighbour.
 pub async fn require_host(State(app): State<App>, request: Request, next: Next) -> Result<Response, Problem> {
     if is_for(&app.public_url, &request) {

@@ -29,6 +29,12 @@ pub enum ProblemKind {
     Unauthenticated,
     /// Somebody is, but may not.
     Forbidden,
+    /// An access rule wants to know why.
+    ReasonRequired,
+    /// An access rule wants somebody else's approval.
+    ApprovalRequired,
+    /// Somebody else changed it meanwhile.
+    Conflict,
     /// The request came from another site.
     ForeignOrigin,
     /// There is no such thing, or not for this person.
@@ -80,6 +86,9 @@ impl ProblemKind {
             Self::BadRequest => ("bad_request", StatusCode::BAD_REQUEST, "Bad request"),
             Self::Unauthenticated => ("unauthenticated", StatusCode::UNAUTHORIZED, "Not signed in"),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
+            Self::ReasonRequired => ("reason_required", StatusCode::FORBIDDEN, "Reason required"),
+            Self::ApprovalRequired => ("approval_required", StatusCode::FORBIDDEN, "Approval required"),
+            Self::Conflict => ("conflict", StatusCode::PRECONDITION_FAILED, "Changed meanwhile"),
             Self::ForeignOrigin => ("foreign_origin", StatusCode::FORBIDDEN, "Request from another site"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "Not found"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),

@@ -11,8 +11,9 @@ use utoipa_axum::routes;
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
 use super::{
-    assets, audit_events, clusters, health, inventory, login_sessions, me, middleware, own_password, passkeys,
-    recordings, sessions, sign_in, sign_in_providers,
+    access_requests, access_rules, api_tokens, assets, audit_events, clusters, groups, health, inventory, invitations,
+    login_sessions, me, middleware, organisations, own_password, passkeys, people, recordings, sessions, sign_in,
+    sign_in_providers,
 };
 use crate::app::App;
 
@@ -20,12 +21,15 @@ use crate::app::App;
 #[openapi(
     info(
         title = "Podlatch",
-        description = "What browsers and scripts ask of a Podlatch relay. Every request that changes something needs an \
-                       `Origin` header that equals the relay's public URL. Failures are RFC 9457 problem documents."
+        description = "What browsers and scripts ask of a Podlatch relay. A browser proves itself with a cookie, a \
+                       program with `Authorization: Bearer plt_…` (an API token). With a cookie, every request that changes \
+                       something needs an `Origin` header that equals the relay's public URL. Failures are RFC 9457 problem documents."
     ),
     tags(
         (name = "login", description = "Signing in and out"),
+        (name = "people", description = "The organisation's people, their groups, and invitations"),
         (name = "clusters", description = "Registered clusters and what is in them"),
+        (name = "access", description = "Who may open what"),
         (name = "sessions", description = "Terminals"),
         (name = "recordings", description = "What was on the screens of sessions"),
         (name = "audit", description = "What was done, by whom and from where"),
@@ -42,6 +46,7 @@ pub fn router(app: App) -> Router {
         .route("/api", any(no_endpoint))
         .fallback(assets::serve)
         .method_not_allowed_fallback(no_method)
+        .layer(layer::from_fn_with_state(app.clone(), middleware::age_rights))
         .layer(layer::from_fn_with_state(app.clone(), middleware::require_origin))
         .layer(layer::from_fn_with_state(app.clone(), middleware::require_host));
     Router::new()
@@ -82,6 +87,31 @@ fn api() -> OpenApiRouter<App> {
             // How an organisation's people sign in
             .routes(routes!(sign_in_providers::list::get, sign_in_providers::create::post))
             .routes(routes!(sign_in_providers::change::put, sign_in_providers::delete::delete))
+            .routes(routes!(login_sessions::list::get))
+            .routes(routes!(login_sessions::revoke::delete))
+            .routes(routes!(login_sessions::switch::post))
+            .routes(routes!(organisations::get))
+            .routes(routes!(api_tokens::list::get))
+            .routes(routes!(api_tokens::create::post))
+            .routes(routes!(api_tokens::revoke::delete))
+            .routes(routes!(invitations::preview::post))
+            .routes(routes!(invitations::accept::post))
+            // People and groups
+            .routes(routes!(people::list::get))
+            .routes(routes!(people::get::get))
+            .routes(routes!(people::update::patch))
+            .routes(routes!(people::remove::delete))
+            .routes(routes!(invitations::list::get))
+            .routes(routes!(invitations::create::post))
+            .routes(routes!(invitations::revoke::delete))
+            .routes(routes!(groups::list::get))
+            .routes(routes!(groups::create::post))
+            .routes(routes!(groups::get::get))
+            .routes(routes!(groups::update::patch))
+            .routes(routes!(groups::delete::delete))
+            .routes(routes!(groups::list_members::get))
+            .routes(routes!(groups::add_member::put))
+            .routes(routes!(groups::remove_member::delete))
             // Clusters and what is in them
             .routes(routes!(clusters::list::get))
             .routes(routes!(clusters::get::get))
@@ -96,6 +126,17 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::connection_tests::post_registered))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
+            // Who may open what
+            .routes(routes!(access_rules::list::get))
+            .routes(routes!(access_rules::create::post))
+            .routes(routes!(access_rules::dry_run::post))
+            .routes(routes!(access_rules::get::get))
+            .routes(routes!(access_rules::update::put))
+            .routes(routes!(access_rules::delete::delete))
+            .routes(routes!(access_rules::explanation::get))
+            .routes(routes!(access_requests::list::get))
+            .routes(routes!(access_requests::create::post))
+            .routes(routes!(access_requests::decide::post))
             // What was done
             .routes(routes!(audit_events::list::get))
             .routes(routes!(audit_events::stream::get))
@@ -151,6 +192,7 @@ mod tests {
             for method in methods.as_object().expect("methods").keys() {
                 let path = path
                     .replace("{id}", "01890000-0000-7000-8000-000000000000")
+                    .replace("{user}", "01890000-0000-7000-8000-000000000000")
                     .replace("{namespace}", "shop")
                     .replace("{agent}", "01890000-0000-7000-8000-000000000000")
                     .replace("{index}", "1");
@@ -163,6 +205,13 @@ mod tests {
                     _ => &[401],
                 };
                 assert!(expected.contains(&response.status), "{method} {path}: {}", response.status);
+                let anonymous = [
+                    "post /api/v1/login-sessions",
+                    "post /api/v1/invitations/previews",
+                    "post /api/v1/invitations/acceptances",
+                ];
+                let expected = if anonymous.contains(&format!("{method} {path}").as_str()) { 422 } else { 401 };
+                assert_eq!(response.status, expected, "{method} {path}");
             }
         }
     }

@@ -21,7 +21,6 @@ use super::client::PeerAddress;
 use super::{rate_limit, router};
 use crate::app::App;
 use crate::audit::Receivers;
-use crate::auth::oidc::PrivateIssuers;
 use crate::auth::seal::SealingKeys;
 use crate::auth::sign_in::{PasswordSignIn, SignInMethods};
 use crate::auth::token::{Token, TokenKind};
@@ -97,7 +96,7 @@ impl TestRelay {
             commands: CommandSource::Screen,
             audit: Receivers::default(),
             passwords: PasswordSignIn::On,
-            private_issuers: PrivateIssuers::Allowed,
+            issuers: AddressPolicy::default(),
         };
         let parts = RecorderParts {
             hot: data_folder::create_hot_logs(folder.path()).expect("a folder"),
@@ -139,7 +138,7 @@ impl TestRelay {
             sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
             sign_in: SignInMethods::new(
                 PasswordSignIn::On,
-                PrivateIssuers::Allowed,
+                AddressPolicy::default(),
                 &"http://localhost:8080".parse().expect("a URL"),
                 &Entropy::system(),
             )

@@ -185,7 +185,7 @@ impl Keeper {
     fn enter(&self, cluster: &PublicCluster, server: DirectServer) -> Peer {
         // Whom the credential may reach is the cluster's to say; what people may do there, the organisation's.
         let limits = Limits {
-            guard: Guard::Everything,
+            guard: Guard::default(),
             rights: Rights::Agent,
             debug_images: DebugImages::Any,
             max_sessions: MAX_SESSIONS,

@@ -14,6 +14,7 @@ mod link;
 mod marks;
 mod open;
 mod pace;
+mod rights;
 mod sessions;
 mod size;
 mod task;

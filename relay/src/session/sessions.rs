@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use super::commands::{self, Commands};
 use super::life::Life;
 use super::pace::Typists;
+use super::rights::Rights;
 use super::task::{Begin, Owner, StartFrom};
 use super::typed::Typed;
 use super::{AgentNews, Command, SessionHandle, Status, link};
@@ -64,6 +65,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) tracker: TaskTracker,
     pub(super) typed: Typed,
+    pub(super) rights: Rights,
     /// What the grid of the leases is counted from.
     pub(super) epoch: Instant,
     live: Mutex<HashMap<SessionId, Live>>,
@@ -114,7 +116,9 @@ impl Sessions {
     ) -> Self {
         let (typed, epoch) = (Typed::default(), Instant::now());
         let (live, typists) = (Mutex::default(), Mutex::default());
-        let shared = Shared { store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live, typists };
+        let rights = Rights::default();
+        let shared =
+            Shared { rights, store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live, typists };
         Self { shared: Arc::new(shared) }
     }
 

@@ -40,6 +40,9 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two attempts to take a session over from an agent that is connected but does not hand it over.
 const ATTACH_AGAIN: Duration = Duration::from_secs(1);
 
+/// Between two attempts to give a lease to a session of which it is not known whether its right stands.
+const RIGHT_AGAIN: Duration = Duration::from_millis(250);
+
 /// Wall time may jump; it is looked at this often at least.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -68,7 +71,13 @@ pub(super) struct Begin {
 /// Where an owner begins.
 pub(super) enum StartFrom {
     /// The process has just been started.
-    Open { half: HalfOpen, agent: AgentHandle, flow: Flow },
+    Open {
+        half: HalfOpen,
+        agent: AgentHandle,
+        flow: Flow,
+        /// When it was decided that the person may.
+        right_at: Instant,
+    },
     /// The relay was restarted; the agent is still to connect.
     Restart { end: Position },
 }
@@ -147,6 +156,8 @@ pub(super) struct Owner {
     size: SizePacer,
     /// When the agent's lease is to be renewed; never while it is silent: leases that arrive late would last too long.
     lease_at: Option<Instant>,
+    /// When this relay decided, at its opening, that the person may.
+    right_at: Option<Instant>,
     /// Since when nobody looks.
     unwatched_since: Option<Instant>,
     /// Output below this source offset was submitted to the recording.
@@ -160,14 +171,15 @@ impl Owner {
         let now = Instant::now();
         let (written, stripped) = (begin.recording.written(), begin.recording.stripped());
         let (durable, failure) = (begin.recording.durable(), begin.recording.failure());
-        let (path, agent, flow, received, viewed) = match begin.start {
-            StartFrom::Open { half, agent, flow } => {
+        let (path, agent, flow, received, viewed, right_at) = match begin.start {
+            StartFrom::Open { half, agent, flow, right_at } => {
                 let output = (begin.recording.clone(), 0);
                 let link = half.start(output, begin.marks, shared.clock.clone(), &shared.tracker);
-                (Path::Linked(link), Some(agent), flow, 0, false)
+                (Path::Linked(link), Some(agent), flow, 0, false, Some(right_at))
             }
             StartFrom::Restart { end } => {
-                (Path::Waiting { since: now, again: None }, None, Flow::at(end.recorded), end.source, end.recorded > 0)
+                let path = Path::Waiting { since: now, again: None };
+                (path, None, Flow::at(end.recorded), end.source, end.recorded > 0, None)
             }
         };
         let lease_at = agent.is_some().then(|| next_lease(shared.epoch, now));
@@ -202,6 +214,7 @@ impl Owner {
             viewed,
             size: SizePacer::default(),
             lease_at,
+            right_at,
             unwatched_since: Some(now),
             received,
             output_end: OutputEnd::Unknown,
@@ -570,9 +583,14 @@ impl Owner {
         self.tell(&ToAgent::Credit(limit));
     }
 
-    /// Lets the agent go on with the session, if there is one.
+    /// Lets the agent go on with the session, if there is one, for as long as its right was seen to stand.
     fn renew_lease(&mut self) {
-        let lease = self.life.lease(self.shared.clock.now());
+        let now = Instant::now();
+        let Some(valid_for) = self.shared.rights.lease(self.session, self.right_at, now) else {
+            self.lease_at = Some(now + RIGHT_AGAIN);
+            return;
+        };
+        let lease = self.life.lease(valid_for, self.shared.clock.now());
         self.tell(&ToAgent::Lease(lease));
         self.lease_at = Some(next_lease(self.shared.epoch, Instant::now()));
     }

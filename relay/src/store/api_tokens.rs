@@ -3,7 +3,7 @@
 use podlatch_protocol::id::{LoginSessionId, OrganisationId, UserId};
 
 use super::audit::append;
-use super::engine::execute;
+use super::engine::{execute, fetch_optional};
 use super::{Store, StoreError};
 use crate::auth::token::TokenHash;
 use crate::clock::UnixMillis;
@@ -11,6 +11,9 @@ use crate::domain::audit::{Action, NewEvent, Origin};
 use crate::domain::login::{LoginKind, LoginMethod, Scope, Scopes};
 use crate::domain::name::DisplayName;
 use crate::domain::organisation::ClientInfo;
+
+/// The most tokens that one person has in one organisation.
+const MAX_TOKENS: i64 = 50;
 
 /// An API token to be stored.
 #[derive(Debug, Clone)]
@@ -34,9 +37,23 @@ pub struct NewApiToken {
 }
 
 impl Store {
-    /// Stores an API token; [`StoreError::Missing`] if the person is no member. Cancel safe.
+    /// Stores an API token; [`StoreError::Missing`] if the person is no member, [`StoreError::Taken`] if they have
+    /// as many as one may have. Cancel safe.
     pub async fn create_api_token(&self, new: &NewApiToken, by: &Origin, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        let tokens = fetch_optional!(
+            tx.on(),
+            (i64,),
+            "SELECT COUNT(*) FROM login_sessions
+             WHERE organisation_id = $1 AND user_id = $2 AND kind = $3 AND revoked_at IS NULL AND expires_at > $4",
+            new.organisation.as_uuid(),
+            new.user.as_uuid(),
+            LoginKind::Token.slug(),
+            now.get(),
+        )?;
+        if tokens.is_none_or(|(tokens,)| tokens >= MAX_TOKENS) {
+            return Err(StoreError::Taken("as many API tokens as one may have"));
+        }
         let slugs: Vec<&str> = new.scopes.iter().map(Scope::slug).collect();
         let stored = execute!(
             tx.on(),

@@ -4,7 +4,7 @@ use podlatch_protocol::id::{LoginSessionId, OrganisationId, UserId};
 use uuid::Uuid;
 
 use super::audit::append;
-use super::engine::{execute, fetch_optional};
+use super::engine::{execute, fetch_all, fetch_optional};
 use super::rows::{known, parse, time};
 use super::{Store, StoreError, Tx};
 use crate::auth::token::TokenHash;
@@ -103,7 +103,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a login; false if there was none to end. Cancel safe.
+    /// Ends a login, wherever it was taken to; false if there was none to end. Each organisation's log says so. Cancel safe.
     pub async fn revoke_login_session(
         &self,
         organisation: OrganisationId,
@@ -112,22 +112,27 @@ impl Store {
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let revoked = fetch_optional!(
+        let mut revoked = fetch_all!(
             tx.on(),
-            (Uuid,),
+            (Uuid, Uuid, Uuid, String),
             "UPDATE login_sessions SET revoked_at = $3
-             WHERE id = $1 AND organisation_id = $2 AND revoked_at IS NULL AND expires_at > $3 RETURNING user_id",
+             WHERE revoked_at IS NULL AND expires_at > $3 AND root_id =
+                 (SELECT root_id FROM login_sessions WHERE id = $1 AND organisation_id = $2)
+             RETURNING organisation_id, id, user_id, kind",
             id.as_uuid(),
             organisation.as_uuid(),
             now.get(),
         )?;
-        let Some((user,)) = revoked else {
-            return Ok(false);
-        };
-        let event = NewEvent::new(Action::SignOut, organisation, by.clone(), now).about(UserId::from_uuid(user));
-        append(&mut tx, &event.detail("login_session", id.to_string())).await?;
+        // The locks of several logs are always taken in the same order.
+        revoked.sort();
+        for (organisation, login, user, kind) in &revoked {
+            let organisation = OrganisationId::from_uuid(*organisation);
+            let event = NewEvent::new(Action::SignOut, organisation, by.clone(), now).about(UserId::from_uuid(*user));
+            let event = event.detail("login_session", LoginSessionId::from_uuid(*login).to_string());
+            append(&mut tx, &event.detail("kind", kind.as_str())).await?;
+        }
         self.commit_audited(tx).await?;
-        Ok(true)
+        Ok(!revoked.is_empty())
     }
 
     /// Whose login this is, whatever its state: for the operator, who names it by its id alone. Cancel safe.

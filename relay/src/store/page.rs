@@ -19,11 +19,32 @@ pub enum List {
     AccessRules,
     /// Requests for access.
     AccessRequests,
+    /// The people of an organisation.
+    People,
+    /// Groups.
+    Groups,
+    /// The people of a group.
+    GroupMembers,
+    /// Invitations.
+    Invitations,
+    /// Logins and API tokens.
+    Logins,
 }
 
 impl List {
-    const ALL: [Self; 6] =
-        [Self::Organisations, Self::Clusters, Self::Agents, Self::Sessions, Self::AccessRules, Self::AccessRequests];
+    const ALL: [Self; 11] = [
+        Self::Organisations,
+        Self::Clusters,
+        Self::Agents,
+        Self::Sessions,
+        Self::AccessRules,
+        Self::AccessRequests,
+        Self::People,
+        Self::Groups,
+        Self::GroupMembers,
+        Self::Invitations,
+        Self::Logins,
+    ];
 
     const fn letter(self) -> char {
         match self {
@@ -33,6 +54,11 @@ impl List {
             Self::Sessions => 's',
             Self::AccessRules => 'r',
             Self::AccessRequests => 'q',
+            Self::People => 'p',
+            Self::Groups => 'g',
+            Self::GroupMembers => 'm',
+            Self::Invitations => 'i',
+            Self::Logins => 'l',
         }
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use podlatch_protocol::id::{GroupId, OrganisationId, SessionId, UserId};
+use podlatch_protocol::id::{ClusterId, GroupId, OrganisationId, SessionId, UserId};
 use uuid::Uuid;
 
 use super::engine::{fetch_all, fetch_optional};
 use super::rows::{known, parse, time};
 use super::{Store, StoreError};
 use crate::clock::UnixMillis;
-use crate::domain::access::right::{LoginKind, LoginStanding, Registration, Standing};
-use crate::domain::labels::Labels;
+use crate::domain::access::decision::{Approval, Reason, Target};
+use crate::domain::access::right::{LoginKind, LoginStanding, Registration, RightInputs, Standing};
+use crate::domain::access::rule::AccessRule;
 use crate::domain::organisation::Role;
 use crate::domain::session::SessionAccess;
 
@@ -33,14 +34,42 @@ pub struct SessionRights {
     pub login: LoginStanding,
     /// Its cluster.
     pub cluster: Registration,
-    /// What the cluster is called now.
-    pub cluster_name: String,
-    /// The cluster's labels now.
-    pub cluster_labels: Labels,
+    /// In what it runs: the cluster as it is called now, the pod as it was.
+    pub target: Target,
+    /// Whether its person said why.
+    pub reason: Reason,
     /// The agent that holds it.
     pub agent: Registration,
     /// By what right it was opened.
     pub access: SessionAccess,
+}
+
+impl SessionRights {
+    /// Every input of the session's right.
+    pub fn inputs<'a>(
+        &'a self,
+        groups: &'a BTreeSet<GroupId>,
+        rules: &'a [AccessRule],
+        approvals: &'a [Approval],
+    ) -> RightInputs<'a> {
+        RightInputs {
+            organisation: self.organisation,
+            user: self.user,
+            account: self.account,
+            organisation_standing: self.organisation_standing,
+            membership: self.membership,
+            login: self.login,
+            groups,
+            rules,
+            approvals,
+            cluster: self.cluster,
+            agent: self.agent,
+            target: &self.target,
+            action: self.access.action,
+            reason: self.reason,
+            basis: &self.access.basis,
+        }
+    }
 }
 
 /// A person of an organisation, with what rules name them by.
@@ -62,7 +91,8 @@ impl Store {
         let rows = fetch_all!(
             self.reader(),
             RightsRow,
-            "SELECT s.id, s.organisation_id, s.user_id, s.access, u.suspended_at AS account_suspended_at,
+            "SELECT s.id, s.organisation_id, s.user_id, s.access, s.reason, s.cluster_id, s.namespace, s.pod,
+                 COALESCE(s.container, s.asked_container) AS container, u.suspended_at AS account_suspended_at,
                  o.suspended_at AS organisation_suspended_at, m.role, m.suspended_at AS membership_suspended_at,
                  l.kind AS login_kind, l.revoked_at AS login_revoked_at, l.expires_at AS login_expires_at,
                  c.revoked_at AS cluster_revoked_at, c.name AS cluster_name, c.labels AS cluster_labels,
@@ -160,6 +190,11 @@ struct RightsRow {
     login_kind: String,
     login_revoked_at: Option<i64>,
     login_expires_at: i64,
+    reason: Option<String>,
+    cluster_id: Uuid,
+    namespace: String,
+    pod: String,
+    container: Option<String>,
     cluster_revoked_at: Option<i64>,
     cluster_name: String,
     cluster_labels: String,
@@ -173,6 +208,17 @@ impl RightsRow {
         let kind = if self.login_kind == "token" { LoginKind::Token } else { LoginKind::Browser };
         let revoked = |is: bool| if is { Registration::Revoked } else { Registration::Registered };
         let access = self.access.as_deref().map(serde_json::from_str).transpose();
+        let access: SessionAccess = access.map_err(|_| StoreError::Corrupt("sessions.access"))?.unwrap_or_default();
+        let target = Target {
+            organisation: OrganisationId::from_uuid(self.organisation_id),
+            cluster: ClusterId::from_uuid(self.cluster_id),
+            cluster_name: self.cluster_name,
+            cluster_labels: parse("clusters.labels", &self.cluster_labels)?,
+            namespace: Some(parse("sessions.namespace", &self.namespace)?),
+            pod: Some(parse("sessions.pod", &self.pod)?),
+            pod_labels: access.pod_labels.clone(),
+            container: self.container.as_deref().map(|name| parse("sessions.container", name)).transpose()?,
+        };
         Ok(SessionRights {
             session: SessionId::from_uuid(self.id),
             organisation: OrganisationId::from_uuid(self.organisation_id),
@@ -188,10 +234,10 @@ impl RightsRow {
                 LoginStanding::Good
             },
             cluster: revoked(self.cluster_revoked_at.is_some()),
-            cluster_name: self.cluster_name,
-            cluster_labels: parse("clusters.labels", &self.cluster_labels)?,
+            target,
+            reason: if self.reason.is_some() { Reason::Given } else { Reason::Missing },
             agent: revoked(self.agent_status.as_deref() == Some("revoked")),
-            access: access.map_err(|_| StoreError::Corrupt("sessions.access"))?.unwrap_or_default(),
+            access,
         })
     }
 }

@@ -110,7 +110,7 @@ async fn decide(
     };
     for _ in 0..TRIES {
         let now = context.clock.now();
-        let grant = granted(context.store.join_grant(&hash, key, now).await?)?;
+        let grant = granted(&context.store.join_grant(&hash, key, now).await?)?;
         let id = grant.agent.unwrap_or_else(|| AgentId::new(now.since_epoch(), &context.entropy.bytes()));
         let identity = AgentIdentity { organisation: grant.organisation, cluster: grant.cluster, agent: id };
         let issued = context.ca.issue_agent_certificate(&request.csr, identity, now)?;
@@ -126,10 +126,10 @@ async fn decide(
     Err(refused("This join token is presented by several at once. Create a new one for the cluster."))
 }
 
-fn granted(redemption: Redemption<JoinGrant>) -> Result<JoinGrant, EnrolmentError> {
+fn granted(redemption: &Redemption<JoinGrant>) -> Result<JoinGrant, EnrolmentError> {
     let refused = |sentence: &str| Err(EnrolmentError::Refused(sentence.to_owned()));
     match redemption {
-        Redemption::Redeemed(grant) => Ok(grant),
+        Redemption::Redeemed(grant) => Ok(*grant),
         Redemption::Unknown => {
             refused("This relay does not know this join token. Check that the relay address is the right one.")
         }

@@ -162,7 +162,7 @@ numbered! {
     /// Kubernetes refused the exec.
     Forbidden = 8, "forbidden", "Kubernetes does not allow this. The cluster's administrator can grant what is missing, by a Role or ClusterRole and its binding.";
     /// The agent's own guard does not allow the namespace.
-    NotAllowedByAgent = 9, "not_allowed_by_agent", "The cluster's agent is set up not to enter this namespace.";
+    NotAllowedByAgent = 9, "not_allowed_by_agent", "The cluster's agent is set up not to enter this namespace or pod.";
     /// Too many sessions are open.
     TooManySessions = 10, "too_many_sessions", "Too many sessions are open in this cluster. Close one and try again.";
     /// The agent is shutting down.

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_mins(1);
 /// A stack whose relay may dial the devcluster, which is on this machine.
 async fn stack() -> anyhow::Result<Stack> {
     let relay = vec!["--allow-public-cluster-addresses=127.0.0.0/8,::1".to_owned()];
-    Stack::start_with(Options { relay, agent: Vec::new() }).await
+    Stack::start_with(Options { relay, ..Options::default() }).await
 }
 
 fn kubeconfig(stack: &Stack) -> anyhow::Result<String> {

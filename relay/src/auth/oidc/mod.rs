@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::http::{PrivateIssuers, ProviderHttp};
+pub use self::http::ProviderHttp;
 use crate::domain::sign_in::{ClaimedEmail, Claims};
 
 /// The signatures that are taken: only such as the provider alone can make.

@@ -1,6 +1,7 @@
 //! Who may do what. Two pure functions decide, everything asks them, and both have to agree: [`authorize`], what a role may do at
 //! all, and [`decision::decide`], what the access rules of the organisation say about a target. Default deny.
 
+pub mod approval;
 pub mod decision;
 pub mod pattern;
 pub mod right;

@@ -98,6 +98,34 @@ slugs!(
         GroupsFromProvider = "groups_from_provider",
         /// A login ended before its time.
         SignOut = "sign_out",
+        /// Somebody's role in the organisation was changed.
+        MemberRoleChanged = "member_role_changed",
+        /// Somebody was suspended in the organisation.
+        MemberSuspended = "member_suspended",
+        /// Somebody is suspended no more.
+        MemberResumed = "member_resumed",
+        /// Somebody was taken out of the organisation.
+        MemberRemoved = "member_removed",
+        /// Somebody joined the organisation.
+        MemberJoined = "member_joined",
+        /// Somebody was invited.
+        InvitationCreated = "invitation_created",
+        /// An invitation was withdrawn.
+        InvitationRevoked = "invitation_revoked",
+        /// A group was made.
+        GroupCreated = "group_created",
+        /// A group was changed.
+        GroupChanged = "group_changed",
+        /// A group was deleted.
+        GroupDeleted = "group_deleted",
+        /// Somebody was put into a group.
+        GroupMemberAdded = "group_member_added",
+        /// Somebody was taken out of a group.
+        GroupMemberRemoved = "group_member_removed",
+        /// An account was suspended on the whole relay.
+        AccountSuspended = "account_suspended",
+        /// An account is suspended no more.
+        AccountResumed = "account_resumed",
         /// An API token was made.
         ApiTokenCreated = "api_token_created",
         /// A sign-in link was made.

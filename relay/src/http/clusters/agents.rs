@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use podlatch_protocol::control::About;
 use podlatch_protocol::id::ClusterId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -122,7 +123,7 @@ impl AgentBody {
     fn new(agent: Agent, agents: &Agents) -> Self {
         let connected = agents.get(agent.id);
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        let about = connected.as_ref().map(AgentHandle::about).filter(|about| *about != Default::default());
+        let about = connected.as_ref().map(AgentHandle::about).filter(|about| *about != About::default());
         let about = about.or(agent.about);
         Self {
             id: agent.id.to_string(),

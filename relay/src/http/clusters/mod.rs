@@ -17,11 +17,14 @@ use podlatch_protocol::id::ClusterId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::access::Access;
 use super::context::CallContext;
 use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::clock::UnixMillis;
-use crate::domain::cluster::ClusterOverview;
+use crate::domain::access::decision::Target;
+use crate::domain::access::{Action, Administration, Decision, authorize};
+use crate::domain::cluster::{Cluster, ClusterOverview};
 use crate::domain::labels::Labels;
 use crate::domain::name::DisplayName;
 use crate::store::StoreError;
@@ -85,6 +88,12 @@ impl ClusterBody {
             created_at: cluster.created_at,
         }
     }
+}
+
+/// Whether the caller may know of a cluster: because something in it may be seen, or because they see to clusters.
+fn may_know(context: &CallContext, access: &Access, cluster: &Cluster) -> bool {
+    let administer = Action::Administer { organisation: cluster.organisation, part: Administration::Clusters };
+    authorize(&context.actor, administer) == Decision::Allow || access.may_view(&Target::cluster(cluster), context.now)
 }
 
 /// A cluster of the caller's organisation that is not revoked.

@@ -24,7 +24,7 @@ use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::store::{NewLoginSession, Redemption};
 
 /// How long a login lasts: a working day, so that nobody has to sign in twice in one.
-pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
+pub const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
 
 /// What signing in takes.
 #[derive(Debug, Deserialize, ToSchema)]

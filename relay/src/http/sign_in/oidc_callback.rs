@@ -134,6 +134,6 @@ async fn refuse(
     (login, now): (&NewLoginSession, UnixMillis),
 ) -> Result<(), Turned> {
     let whose = provider.map(|provider| (provider.organisation, None));
-    app.store.note_refused_sign_in(whose, LoginMethod::Oidc, reason, (login, now)).await?;
+    app.store.note_refused_sign_in(whose, reason, (login, now)).await?;
     Err(Turned::NotGood)
 }

@@ -66,12 +66,12 @@ pub async fn post(
         (Some(passkey), Ok(())) => passkey.user,
         (known, Err(reason)) => {
             let whose = app.store.log_of(known.map(|passkey| passkey.user)).await?;
-            app.store.note_refused_sign_in(whose, LoginMethod::Passkey, reason, (&login, now)).await?;
+            app.store.note_refused_sign_in(whose, reason, (&login, now)).await?;
             return Err(refused());
         }
         (None, Ok(())) => return Err(refused()),
     };
-    let who = SignInAs { user, organisation: body.organisation, method: LoginMethod::Passkey };
+    let who = SignInAs { user, organisation: body.organisation };
     let session = app.store.sign_in_as(who, &login, now).await?.map_err(|_| refused())?;
     signed_in(&app, &token, &session)
 }

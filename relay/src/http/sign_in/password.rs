@@ -71,10 +71,10 @@ pub async fn post(
     let Some(user) = user.filter(|_| is_it) else {
         let reason = if user.is_some() { "wrong_password" } else { "unknown" };
         let whose = app.store.log_of(user).await?;
-        app.store.note_refused_sign_in(whose, LoginMethod::Password, reason, (&login, now)).await?;
+        app.store.note_refused_sign_in(whose, reason, (&login, now)).await?;
         return Err(refused());
     };
-    let who = SignInAs { user, organisation: body.organisation, method: LoginMethod::Password };
+    let who = SignInAs { user, organisation: body.organisation };
     // Somebody who knows the password may learn that they are suspended; a guesser learns nothing from the same words.
     let session = app.store.sign_in_as(who, &login, now).await?.map_err(|_| refused())?;
     signed_in(&app, &token, &session)

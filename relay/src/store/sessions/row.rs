@@ -19,7 +19,7 @@ use crate::store::rows::{duration, known, number, parse, time};
 macro_rules! session_sql {
     ($rest:literal) => {
         concat!(
-            "SELECT s.id, s.organisation_id, s.cluster_id, c.name AS cluster_name, c.cluster_type, s.agent_id, s.user_id, \
+            "SELECT s.id, s.organisation_id, s.cluster_id, c.name AS cluster_name, c.labels AS cluster_labels, c.cluster_type, s.agent_id, s.user_id, \
              u.email AS user_email, s.login_session_id, s.namespace, s.pod, s.asked_container, s.program, s.state, \
              s.client_ip, s.user_agent, s.started_at, s.container, s.pod_uid, s.process, s.ended_at, s.end_cause, \
              s.outcome, s.exit_code, s.failure, s.cleanup, s.output_length, s.expires_at, s.idle_after, s.idle_close, \
@@ -40,6 +40,7 @@ pub(super) struct SessionRow {
     organisation_id: Uuid,
     cluster_id: Uuid,
     cluster_name: String,
+    cluster_labels: String,
     cluster_type: String,
     agent_id: Option<Uuid>,
     user_id: Uuid,
@@ -83,6 +84,7 @@ impl TryFrom<SessionRow> for Session {
             row.asked_container.as_deref().map(|name| parse("sessions.asked_container", name)).transpose()?;
         Ok(Self {
             cluster_name: parse("clusters.name", &row.cluster_name)?,
+            cluster_labels: parse("clusters.labels", &row.cluster_labels)?,
             cluster_type: known("clusters.cluster_type", ClusterType::from_slug(&row.cluster_type))?,
             user_email: parse("users.email", &row.user_email)?,
             state,

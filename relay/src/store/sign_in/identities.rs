@@ -9,7 +9,6 @@ use super::login::{SignInAs, SignInRefusal, begin_login, refused};
 use super::providers::SignInProvider;
 use crate::clock::UnixMillis;
 use crate::domain::audit::{Action, NewEvent, Origin};
-use crate::domain::login::LoginMethod;
 use crate::domain::name::{DisplayName, Email};
 use crate::domain::organisation::{LoginSession, Role};
 use crate::domain::sign_in::{Arrival, ArrivalFacts, ClaimedEmail, Claims, KnownAccount, Membership, arrival};
@@ -58,7 +57,7 @@ async fn let_in(
     let user = match arrival(settings, who.claims.email.as_ref(), &facts) {
         Err(why) => {
             let whose = facts.identity.or(facts.linking);
-            let event = refused(Some((organisation, whose)), LoginMethod::Oidc, why.slug(), login, now);
+            let event = refused(Some((organisation, whose)), why.slug(), login, now);
             append(tx, &event.detail("provider", who.provider.id.to_string())).await?;
             return Ok(Err(SignInRefusal::Arrival(why)));
         }
@@ -73,7 +72,7 @@ async fn let_in(
             who.new_user
         }
     };
-    let as_whom = SignInAs { user, organisation: Some(organisation), method: LoginMethod::Oidc };
+    let as_whom = SignInAs { user, organisation: Some(organisation) };
     let signed_in = match begin_login(tx, as_whom, login, now).await? {
         Ok(signed_in) => signed_in,
         Err(why) => return Ok(Err(why)),

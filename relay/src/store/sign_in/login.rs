@@ -9,8 +9,8 @@ use crate::domain::login::LoginMethod;
 use crate::domain::organisation::LoginSession;
 use crate::domain::sign_in::ArrivalRefusal;
 use crate::store::audit::append;
-use crate::store::engine::{execute, fetch_optional};
-use crate::store::login_sessions::{LoginSessionRow, login_session_sql};
+use crate::store::engine::fetch_optional;
+use crate::store::login_sessions::sign_in;
 use crate::store::rows::known;
 use crate::store::{NewLoginSession, Store, StoreError, Tx};
 
@@ -21,8 +21,6 @@ pub struct SignInAs {
     pub user: UserId,
     /// Where; unless given, where they signed in last.
     pub organisation: Option<OrganisationId>,
-    /// How they proved it.
-    pub method: LoginMethod,
 }
 
 /// Why somebody who has proven who they are is not let in.
@@ -63,11 +61,10 @@ impl Store {
     pub async fn note_refused_sign_in(
         &self,
         whose: Option<(OrganisationId, Option<UserId>)>,
-        method: LoginMethod,
         reason: &'static str,
         (login, now): (&NewLoginSession, UnixMillis),
     ) -> Result<(), StoreError> {
-        self.append_audit(&refused(whose, method, reason, login, now)).await.map(drop)
+        self.append_audit(&refused(whose, reason, login, now)).await.map(drop)
     }
 }
 
@@ -80,31 +77,12 @@ pub(super) async fn begin_login(
 ) -> Result<Result<LoginSession, SignInRefusal>, StoreError> {
     let Some((organisation,)) = place(tx, who).await? else {
         let whose = who.organisation.map(|organisation| (organisation, Some(who.user)));
-        append(tx, &refused(whose, who.method, SignInRefusal::NoPlace.slug(), login, now)).await?;
+        append(tx, &refused(whose, SignInRefusal::NoPlace.slug(), login, now)).await?;
         return Ok(Err(SignInRefusal::NoPlace));
     };
-    execute!(
-        tx.on(),
-        "INSERT INTO login_sessions
-             (id, hash, organisation_id, user_id, created_at, expires_at, client_ip, user_agent, method)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        login.id.as_uuid(),
-        login.hash.as_bytes().as_slice(),
-        organisation,
-        who.user.as_uuid(),
-        now.get(),
-        login.expires_at.get(),
-        login.client.ip.as_str(),
-        login.client.user_agent.as_str(),
-        who.method.slug(),
-    )?;
-    let row = fetch_optional!(tx.on(), LoginSessionRow, login_session_sql!("WHERE l.id = $1"), login.id.as_uuid())?;
-    // It was begun here and now, by a member who stands.
-    let signed_in = known("login_sessions", known("login_sessions", row)?.standing(now)?.ok())?;
-    let by = Origin::user(who.user, login.client.clone());
-    let event = NewEvent::new(Action::SignIn, OrganisationId::from_uuid(organisation), by, now);
-    append(tx, &event.detail("login_session", login.id.to_string()).detail("method", who.method.slug())).await?;
-    Ok(Ok(signed_in))
+    let whose = (OrganisationId::from_uuid(organisation), who.user);
+    // The place was found by the same conditions in the same transaction.
+    Ok(sign_in(tx, whose, login, now).await?.map_err(|_| SignInRefusal::NoPlace))
 }
 
 /// Where a login leads: to the organisation that was asked for, else where the person signed in last.
@@ -128,7 +106,6 @@ async fn place(tx: &mut Tx, who: SignInAs) -> Result<Option<(Uuid,)>, StoreError
 
 pub(super) fn refused(
     whose: Option<(OrganisationId, Option<UserId>)>,
-    method: LoginMethod,
     reason: &'static str,
     login: &NewLoginSession,
     now: UnixMillis,
@@ -136,7 +113,7 @@ pub(super) fn refused(
     let (organisation, user) = whose.unwrap_or((NO_ORGANISATION, None));
     let event = NewEvent::new(Action::SignInRefused, organisation, Origin::unknown(login.client.clone()), now)
         .outcome(Outcome::Refused)
-        .detail("method", method.slug())
+        .detail("method", login.method.slug())
         .detail("reason", reason);
     match user {
         Some(user) => event.about(user),

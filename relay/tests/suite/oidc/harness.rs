@@ -49,7 +49,7 @@ impl Office {
         let (path, owner) = (data.path(), Browser::new());
         let words = ["create-organisation", "--name", "Shop", "--owner-email", "owner@example.org"];
         let made = admin(path, &words);
-        let relay = Serving::start(path, &["--allow-private-issuers", "--password-sign-in"]);
+        let relay = Serving::start(path, &["--allow-issuer-addresses", "127.0.0.0/8", "--password-sign-in"]);
         let idp = Idp::start();
         let mut whole = json!({"name": "Work", "issuer": idp.url, "client_id": "podlatch", "client_secret": SECRET});
         merge(&mut whole, settings);

@@ -1,10 +1,13 @@
 //! The store's promises, each on both engines.
 
+mod access;
 mod agents;
 mod audit;
 mod clusters;
 mod fixture;
 mod join_tokens;
+mod marks;
+mod people;
 mod recordings;
 mod replays;
 mod schema;

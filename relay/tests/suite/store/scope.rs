@@ -17,6 +17,13 @@ const UNSCOPED: &[(&str, &str, &str)] = &[
     ("sign_in_links.rs", "redeem_sign_in_link", "found by the hash of a 256-bit secret"),
     ("sign_in_links.rs", "whose", "found by the hash of a 256-bit secret"),
     ("replays.rs", "open_replay", "forgets what has expired, whose ever it was"),
+    ("invitations.rs", "unredeemed_sql", "found by the hash of a 256-bit secret"),
+    ("invitations.rs", "preview_invitation", "found by the hash of a 256-bit secret"),
+    ("invitations.rs", "redeem", "found by the hash of a 256-bit secret"),
+    ("invitations.rs", "refused", "found by the hash of a 256-bit secret"),
+    // The person themselves.
+    ("logins.rs", "organisations_of", "where somebody is a member is theirs to know, in all of their organisations"),
+    ("invitations.rs", "guest", "whether a link would open what its person has elsewhere"),
     // The relay itself, about all that it serves.
     ("agents.rs", "revoked_agents", "the tunnel refuses all of them"),
     ("sessions/mod.rs", "unfinished_sessions", "what a relay that starts takes up again"),

@@ -51,6 +51,17 @@ export const ACTION_GROUPS: readonly { readonly text: string; readonly actions: 
   },
   { text: 'People', actions: ['sign_in', 'sign_in_refused', 'sign_out', 'sign_in_link_created', 'access_refused'] },
   {
+    text: 'Access',
+    actions: [
+      'access_rule_created',
+      'access_rule_changed',
+      'access_rule_deleted',
+      'access_requested',
+      'access_approved',
+      'access_denied',
+    ],
+  },
+  {
     text: 'Clusters and agents',
     actions: [
       'organisation_created',

@@ -84,14 +84,27 @@ impl Inventory {
 
     /// One pod as it is now. A pod that the guard does not allow is refused. Cancel safe.
     pub async fn pod(&self, namespace: &Namespace, name: &PodName) -> Result<PodItem, Refusal> {
+        let found = self.permitted_pod(namespace, name).await?;
+        pods::item(&found).ok_or_else(|| Refusal::new(RefusalCode::PodNotFound, ""))
+    }
+
+    /// The UID of a pod, if the guard allows it. Cancel safe.
+    pub async fn permitted_uid(&self, namespace: &Namespace, name: &PodName) -> Result<String, Refusal> {
+        self.permitted_pod(namespace, name).await.map(|pod| pod.metadata.uid.unwrap_or_default())
+    }
+
+    async fn permitted_pod(&self, namespace: &Namespace, name: &PodName) -> Result<Pod, Refusal> {
         self.permit(namespace)?;
         let api: Api<Pod> = Api::namespaced(self.shared.client.clone(), namespace.as_str());
         let found = match timeout(LOOK_UP, api.get_opt(name.as_str())).await {
             Ok(found) => found.map_err(|error| refusal_of(&error).0)?,
             Err(_) => return Err(Refusal::new(RefusalCode::KubernetesUnreachable, "")),
         };
-        let not_found = || Refusal::new(RefusalCode::PodNotFound, "");
-        found.as_ref().and_then(pods::item).ok_or_else(not_found)
+        let pod = found.ok_or_else(|| Refusal::new(RefusalCode::PodNotFound, ""))?;
+        if !self.shared.guard.permits_pod(pod.metadata.labels.as_ref()) {
+            return Err(Refusal::new(RefusalCode::NotAllowedByAgent, format!("{namespace}/{name}")));
+        }
+        Ok(pod)
     }
 
     /// Returns when this very pod was deleted, was replaced by another of its name, or has ended. Where the agent may not
@@ -108,7 +121,7 @@ impl Inventory {
     }
 
     async fn feed(&self, watch: WatchScope, mut subscriber: Subscriber) {
-        if let (WatchScope::Namespaces, Guard::Only(namespaces)) = (&watch, &self.shared.guard) {
+        if let (WatchScope::Namespaces, Some(namespaces)) = (&watch, self.shared.guard.named_namespaces()) {
             // What the guard lists is all there is to see, and no right to list namespaces is needed for it.
             let item = |name: &Namespace| Item::Namespace(NamespaceItem { name: name.to_string() });
             let mut events: Vec<_> = namespaces.iter().map(|name| InventoryEvent::Applied(item(name))).collect();
@@ -153,8 +166,8 @@ impl Inventory {
         }
         let (client, tasks) = (&self.shared.client, &self.shared.tasks);
         let scope = Arc::new(match &watch {
-            WatchScope::Namespaces => Scope::namespaces(client, tasks),
-            WatchScope::Namespace(namespace) => Scope::namespace(client, namespace.as_str(), tasks),
+            WatchScope::Namespaces => Scope::namespaces(client, &self.shared.guard, tasks),
+            WatchScope::Namespace(namespace) => Scope::namespace(client, namespace.as_str(), &self.shared.guard, tasks),
         });
         scopes.insert(watch, Arc::downgrade(&scope));
         Ok(scope)

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::catalogue::{Catalogue, Feed, FeedFailure};
 use super::workloads::Listed;
+use crate::guard::Guard;
 
 /// Kubernetes ends each watch request after this time; a connection that died without a word shows then at the latest.
 const WATCH_SECONDS: u32 = 60;
@@ -40,14 +41,14 @@ struct Board {
 
 impl Scope {
     /// Watches the cluster's namespaces.
-    pub(super) fn namespaces(client: &Client, tasks: &TaskTracker) -> Self {
-        let starter = Starter::new([Feed::Namespaces], tasks);
+    pub(super) fn namespaces(client: &Client, guard: &Guard, tasks: &TaskTracker) -> Self {
+        let starter = Starter::new([Feed::Namespaces], guard, tasks);
         starter.watch(Api::<Namespace>::all(client.clone()));
         starter.scope
     }
 
     /// Watches what is in a namespace.
-    pub(super) fn namespace(client: &Client, namespace: &str, tasks: &TaskTracker) -> Self {
+    pub(super) fn namespace(client: &Client, namespace: &str, guard: &Guard, tasks: &TaskTracker) -> Self {
         let kinds = [
             WorkloadKind::Deployment,
             WorkloadKind::StatefulSet,
@@ -55,7 +56,7 @@ impl Scope {
             WorkloadKind::Job,
             WorkloadKind::CronJob,
         ];
-        let starter = Starter::new(kinds.map(Feed::Workloads).into_iter().chain([Feed::Pods]), tasks);
+        let starter = Starter::new(kinds.map(Feed::Workloads).into_iter().chain([Feed::Pods]), guard, tasks);
         starter.watch(within::<Pod>(client, namespace));
         starter.watch(within::<Deployment>(client, namespace));
         starter.watch(within::<StatefulSet>(client, namespace));
@@ -90,22 +91,23 @@ impl Board {
 struct Starter<'a> {
     scope: Scope,
     stop: CancellationToken,
+    guard: &'a Guard,
     tasks: &'a TaskTracker,
 }
 
 impl<'a> Starter<'a> {
-    fn new(feeds: impl IntoIterator<Item = Feed>, tasks: &'a TaskTracker) -> Self {
+    fn new(feeds: impl IntoIterator<Item = Feed>, guard: &'a Guard, tasks: &'a TaskTracker) -> Self {
         let stop = CancellationToken::new();
         let board = Arc::new(Board { catalogue: Mutex::new(Catalogue::new(feeds)), changed: watch::Sender::new(()) });
-        Self { scope: Scope { board, _running: stop.clone().drop_guard() }, stop, tasks }
+        Self { scope: Scope { board, _running: stop.clone().drop_guard() }, stop, guard, tasks }
     }
 
     fn watch<K>(&self, api: Api<K>)
     where
         K: Listed + Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     {
-        let (board, stop) = (Arc::clone(&self.scope.board), self.stop.clone());
-        self.tasks.spawn(async move { stop.run_until_cancelled(follow(api, &board)).await });
+        let (board, stop, guard) = (Arc::clone(&self.scope.board), self.stop.clone(), self.guard.clone());
+        self.tasks.spawn(async move { stop.run_until_cancelled(follow(api, &board, &guard)).await });
     }
 }
 
@@ -118,7 +120,7 @@ where
 }
 
 /// Keeps one kind of objects up to date, through every failure.
-async fn follow<K>(api: Api<K>, board: &Board)
+async fn follow<K>(api: Api<K>, board: &Board, guard: &Guard)
 where
     K: Listed + Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
@@ -130,6 +132,10 @@ where
                 catalogue.begin_list();
                 began = catalogue.listing();
             }),
+            // Whatever is no longer allowed is as good as gone.
+            Ok(Event::InitApply(object) | Event::Apply(object)) if !object.is_permitted(guard) => {
+                board.change(|catalogue| catalogue.delete(&Listed::key(&object)));
+            }
             Ok(Event::InitApply(object) | Event::Apply(object)) => {
                 if let Some(item) = object.item() {
                     let life = object.life();

@@ -2,12 +2,13 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod, PodTemplateSpec};
 use kube::ResourceExt;
 use podlatch_protocol::inventory::{Item, ItemKey, NamespaceItem, WorkloadItem, WorkloadKind};
 
 use super::catalogue::Feed;
 use super::pods::{self, Life};
+use crate::guard::Guard;
 
 /// A Kubernetes object that is listed.
 pub(super) trait Listed: ResourceExt {
@@ -16,6 +17,9 @@ pub(super) trait Listed: ResourceExt {
 
     /// How it is listed; `None` if it cannot be.
     fn item(&self) -> Option<Item>;
+
+    /// Whether the guard lets it be seen.
+    fn is_permitted(&self, guard: &Guard) -> bool;
 
     /// How it is found again.
     fn key(&self) -> ItemKey {
@@ -38,6 +42,10 @@ impl Listed for Namespace {
     fn item(&self) -> Option<Item> {
         Some(Item::Namespace(NamespaceItem { name: self.name_any() }))
     }
+
+    fn is_permitted(&self, guard: &Guard) -> bool {
+        self.name_any().parse().is_ok_and(|name| guard.permits(&name))
+    }
 }
 
 impl Listed for Pod {
@@ -47,13 +55,17 @@ impl Listed for Pod {
         pods::item(self).map(Item::Pod)
     }
 
+    fn is_permitted(&self, guard: &Guard) -> bool {
+        guard.permits_pod(self.metadata.labels.as_ref())
+    }
+
     fn life(&self) -> Life {
         pods::life(self)
     }
 }
 
 macro_rules! listed_workload {
-    ($object:ty, $kind:ident, |$it:ident| ($desired:expr, $ready:expr)) => {
+    ($object:ty, $kind:ident, |$it:ident| ($desired:expr, $ready:expr, $template:expr)) => {
         impl Listed for $object {
             const FEED: Feed = Feed::Workloads(WorkloadKind::$kind);
 
@@ -63,6 +75,12 @@ macro_rules! listed_workload {
                 let (desired, ready) = (count($desired), count($ready));
                 Some(Item::Workload(WorkloadItem { kind: WorkloadKind::$kind, name: self.name_any(), desired, ready }))
             }
+
+            fn is_permitted(&self, guard: &Guard) -> bool {
+                let $it = self;
+                let template: Option<&PodTemplateSpec> = $template;
+                guard.permits_pod(template.and_then(|pods| pods.metadata.as_ref()?.labels.as_ref()))
+            }
         }
     };
 }
@@ -70,22 +88,30 @@ macro_rules! listed_workload {
 // Kubernetes' own default of `replicas` and `completions` is 1.
 listed_workload!(Deployment, Deployment, |it| (
     it.spec.as_ref().map(|spec| spec.replicas.unwrap_or(1)),
-    it.status.as_ref().and_then(|status| status.ready_replicas)
+    it.status.as_ref().and_then(|status| status.ready_replicas),
+    it.spec.as_ref().map(|spec| &spec.template)
 ));
 listed_workload!(StatefulSet, StatefulSet, |it| (
     it.spec.as_ref().map(|spec| spec.replicas.unwrap_or(1)),
-    it.status.as_ref().and_then(|status| status.ready_replicas)
+    it.status.as_ref().and_then(|status| status.ready_replicas),
+    it.spec.as_ref().map(|spec| &spec.template)
 ));
 listed_workload!(DaemonSet, DaemonSet, |it| (
     it.status.as_ref().map(|status| status.desired_number_scheduled),
-    it.status.as_ref().map(|status| status.number_ready)
+    it.status.as_ref().map(|status| status.number_ready),
+    it.spec.as_ref().map(|spec| &spec.template)
 ));
 listed_workload!(Job, Job, |it| (
     it.spec.as_ref().map(|spec| spec.completions.unwrap_or(1)),
-    it.status.as_ref().and_then(|status| status.succeeded)
+    it.status.as_ref().and_then(|status| status.succeeded),
+    it.spec.as_ref().map(|spec| &spec.template)
 ));
 // A cron job wants no pods itself: both numbers are its jobs that run now.
-listed_workload!(CronJob, CronJob, |it| (active(it), active(it)));
+listed_workload!(CronJob, CronJob, |it| (
+    active(it),
+    active(it),
+    it.spec.as_ref().and_then(|spec| spec.job_template.spec.as_ref()).map(|spec| &spec.template)
+));
 
 fn active(job: &CronJob) -> Option<i32> {
     let jobs = job.status.as_ref()?.active.as_ref()?.len();

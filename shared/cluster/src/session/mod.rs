@@ -142,10 +142,21 @@ impl Sessions {
             Err(refusal) => return pump::refuse(send, refusal).await,
         };
         let (session, target) = (opening.open.session, opening.open.target.clone());
+        let judged = match self.judge(&target).await {
+            Ok(judged) => judged,
+            Err(refusal) => {
+                self.forget(session);
+                return pump::refuse(send, refusal).await;
+            }
+        };
         info!(session.id = %session, target = %target, "opening a session");
         let (link, pump) = pump::start(send, recv, &self.shared.tracker);
         match holder::open(&self.shared.cluster, opening, link, self.shared.tracker.clone()).await {
             Ok(started) => {
+                if judged.is_some_and(|uid| uid != started.pod_uid) {
+                    // Another pod of this name came in between, which nobody has looked at.
+                    started.handle.end(EndCause::PodGone).await;
+                }
                 self.table().insert(session, Held::Live(started.handle.clone()));
                 self.shared.tracker.spawn(self.clone().hold(session, target, started));
             }
@@ -170,6 +181,14 @@ impl Sessions {
             () = pod_gone => {}
         }
         self.forget(session);
+    }
+
+    /// Looks at the pod where the guard wants to know more than its namespace: the UID of the pod that it allows.
+    async fn judge(&self, target: &PodTarget) -> Result<Option<String>, Refusal> {
+        if !self.shared.limits.guard.judges_pods() {
+            return Ok(None);
+        }
+        self.shared.inventory.permitted_uid(&target.namespace, &target.pod).await.map(Some)
     }
 
     /// Takes a place in the table, or says why not.
@@ -220,9 +239,10 @@ impl Sessions {
         if let Some(handle) = handle {
             handle.end(EndCause::ClosedByOther).await;
         }
-        let (true, Some(container)) = (self.shared.limits.guard.permits(&reap.target.namespace), reap.target.container)
-        else {
-            warn!(session.id = %reap.session, "refused to look for a session's processes outside the allowed namespaces");
+        let guard = &self.shared.limits.guard;
+        let allowed = guard.permits(&reap.target.namespace) && self.judge(&reap.target).await.is_ok();
+        let (true, Some(container)) = (allowed, reap.target.container) else {
+            warn!(session.id = %reap.session, "refused to look for a session's processes outside of what the guard allows");
             return Cleanup::Unconfirmed;
         };
         let remains = Remains {

@@ -1,5 +1,6 @@
 //! Bad input: each gets its own clear sentence, and an honest session beside it goes on.
 
+mod questions;
 mod rogue;
 
 use std::time::Duration;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use podlatch_link::disconnect::Disconnect;
+use podlatch_protocol::close::EndCause;
 use podlatch_protocol::control::ToAgent;
 use podlatch_protocol::version::RELAY_TLS_NAME;
 use podlatch_relay::clock::{Clock, UnixMillis};
@@ -110,6 +111,8 @@ async fn a_revoked_agent_is_disconnected_and_not_let_in_again() {
         .expect("is stored");
     let ended = timeout(PATIENCE, rogue.connection.closed()).await.expect("is disconnected");
     assert_eq!(Disconnect::of(&ended), Some(Disconnect::Revoked));
+    let told = news.next().await;
+    assert!(matches!(told, AgentEvent::Revoked { cause: EndCause::AgentRevoked, .. }), "{told:?}");
     assert!(matches!(news.next().await, AgentEvent::Disconnected { .. }));
     assert!(relay.agents.is_empty());
     let mut again = Rogue::dial(&relay, Some(&credentials)).await.expect("passes TLS");
