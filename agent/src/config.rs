@@ -1,6 +1,5 @@
 //! The command line and its environment variables, parsed into types.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -10,12 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use podlatch_cluster::guard::{Guard, LabelConditions, NamespacePatterns};
+use podlatch_cluster::rights::{DebugImages, GroupList, Impersonation, Rights, user_prefix};
 use podlatch_link::pin::CaPin;
-use podlatch_protocol::target::{NameError, Namespace};
+use podlatch_protocol::target::Namespace;
 use secrecy::{ExposeSecret, SecretString};
-
-use crate::guard::Guard;
-use crate::rights::{DebugImages, GroupList, Impersonation, Rights, user_prefix};
 
 /// The Podlatch agent: dials out of a private cluster and opens terminals in its pods.
 #[derive(Debug, Parser)]
@@ -54,9 +52,15 @@ pub struct CommonArgs {
     #[arg(long, env = "PODLATCH_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// The namespaces that may be seen and entered, separated by commas; without it all that Kubernetes allows
-    #[arg(long, env = "PODLATCH_NAMESPACES", default_value = "", hide_default_value = true, value_name = "NAMES")]
-    pub namespaces: NamespaceList,
+    /// The namespaces that may be seen and entered, separated by commas, * for any characters; without it all that
+    /// Kubernetes allows
+    #[arg(long, env = "PODLATCH_NAMESPACES", default_value = "", hide_default_value = true, value_name = "PATTERNS")]
+    pub namespaces: NamespacePatterns,
+
+    /// What the labels of a pod must be for it to be seen and entered, separated by commas: name=value, name!=value, name
+    /// or !name; without it every pod that Kubernetes allows
+    #[arg(long, env = "PODLATCH_POD_LABELS", default_value = "", hide_default_value = true, value_name = "CONDITIONS")]
+    pub pod_labels: LabelConditions,
 
     /// By whose rights terminals are opened: the agent's own, or those of the signed-in person
     #[arg(long, env = "PODLATCH_KUBERNETES_IDENTITY", default_value = "agent", value_name = "WHOSE")]
@@ -92,7 +96,7 @@ pub struct CommonArgs {
 impl CommonArgs {
     /// Where the agent may go.
     pub fn guard(&self) -> Guard {
-        Guard::new(self.namespaces.0.clone())
+        Guard::new(self.namespaces.clone(), self.pod_labels.clone())
     }
 
     /// By whose rights the agent opens terminals.
@@ -121,6 +125,10 @@ pub struct RunArgs {
     /// A file that holds the join token
     #[arg(long, env = "PODLATCH_JOIN_TOKEN_FILE", value_name = "FILE")]
     pub join_token_file: Option<PathBuf>,
+
+    /// What this replica is called, to be shown: the name of its pod or machine
+    #[arg(long, env = "PODLATCH_REPLICA", default_value = "", hide_default_value = true, value_name = "NAME")]
+    pub replica: String,
 
     /// Where /livez and /readyz are served; port 0 takes a free one. Without it they are not served
     #[arg(long, env = "PODLATCH_HEALTH_LISTEN", value_name = "ADDRESS:PORT")]
@@ -207,19 +215,6 @@ impl FromStr for RelayAddress {
         let port =
             port.parse().ok().filter(|port| *port != 0).context("the relay's port is a number from 1 to 65535")?;
         Ok(Self { host: bare.to_owned(), port })
-    }
-}
-
-/// Namespaces, written with commas between them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamespaceList(BTreeSet<Namespace>);
-
-impl FromStr for NamespaceList {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        names.map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -327,13 +322,6 @@ mod tests {
         for bad in ["", "file:", "secret:", "secret:ns", "secret:NS/name", "secret:ns/", "secret:ns/a/b", "/var/lib"] {
             assert!(bad.parse::<IdentityPlace>().is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn namespaces_are_separated_by_commas_and_an_empty_list_is_no_list() {
-        let list = |text: &str| text.parse::<NamespaceList>().map(|list| list.0.len());
-        assert_eq!((list("shop, default"), list("")), (Ok(2), Ok(0)));
-        assert!(list("Shop").is_err());
     }
 
     #[test]

@@ -10,13 +10,12 @@ use podlatch_protocol::version::{ENROLMENT_ALPN, TUNNEL_ALPN};
 use tokio::time::timeout;
 
 use crate::config::CommonArgs;
-use crate::guard::Guard;
 use crate::identity::Identity;
-use crate::rights::{DebugImages, Impersonation, Rights};
 use crate::tls::{Credentials, client_config};
 use crate::tunnel::dial::dial;
 use crate::tunnel::explain::explain;
 use crate::{identity_store, kubernetes};
+use podlatch_cluster::rights::{DebugImages, Impersonation, Rights};
 
 /// How long the relay has to turn a certificate down. It says nothing when it takes it.
 const VERDICT: Duration = Duration::from_secs(1);
@@ -133,9 +132,9 @@ async fn cluster(args: &CommonArgs, client: &kube::Client) -> Vec<Finding> {
         Err(_) => return vec![Finding::Bad("Kubernetes does not answer; check the way to its API server".to_owned())],
     };
     let mut findings = vec![version];
-    match args.guard() {
-        Guard::Everything => findings.push(rights(args, client, None).await),
-        Guard::Only(namespaces) => {
+    match args.guard().named_namespaces() {
+        None => findings.push(rights(args, client, None).await),
+        Some(namespaces) => {
             for namespace in namespaces {
                 findings.push(rights(args, client, Some(namespace.as_str())).await);
             }

@@ -98,14 +98,19 @@ impl Enrolment {
     pub async fn enrol(&self, store: &dyn IdentityStore) -> Result<Identity, EnrolmentError> {
         let token = self.token.as_ref().ok_or(EnrolmentError::NoToken)?;
         let mut backoff = Backoff::new(StdRng::from_os_rng());
-        let (key, certificate) = loop {
-            let key = NewKey::generate()?;
-            match self.ask(token, key.request()?).await {
-                Ok(EnrolReply::Enrolled(certificate)) => break (key, certificate),
+        // One key for all attempts: where an answer is lost, the relay gives it again to the same key.
+        let key = NewKey::generate()?;
+        let request = key.request()?;
+        let certificate = loop {
+            match self.ask(token, request.clone()).await {
+                Ok(EnrolReply::Enrolled(certificate)) => break certificate,
                 Ok(EnrolReply::Refused(sentence)) => {
                     return Err(EnrolmentError::Refused(sentence.escape_default().to_string()));
                 }
-                Err(Explanation { failure: Failure::Lasting | Failure::IdentityRefused, sentence }) => {
+                Err(Explanation {
+                    failure: Failure::Lasting | Failure::IdentityRefused | Failure::Revoked,
+                    sentence,
+                }) => {
                     return Err(EnrolmentError::Unusable(sentence));
                 }
                 Err(Explanation { failure: Failure::Transient, sentence }) => {

@@ -10,7 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::time::timeout;
 
-use crate::rights::Rights;
+use podlatch_cluster::rights::Rights;
 
 /// What the API server's audit log shows for this agent.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("podlatch-agent/", env!("CARGO_PKG_VERSION")));

@@ -1,18 +1,14 @@
 //! The Podlatch agent. It dials out of a private cluster to its relay ([`tunnel`]), as the identity that a join token got
-//! it ([`enrolment`], [`identity`]), and serves what the relay asks for there: terminals ([`session`]) and what there is in
-//! the cluster ([`inventory`]), within what its owner allows ([`guard`], [`rights`]).
+//! it ([`enrolment`], [`identity`]), and serves what the relay asks for there: `podlatch_cluster` does, within what the
+//! cluster's owner allows.
 
 pub mod config;
 pub mod doctor;
 pub mod enrolment;
-pub mod guard;
 pub mod health;
 pub mod identity;
-pub mod inventory;
 pub mod kubernetes;
 pub mod lifecycle;
-pub mod rights;
-pub mod session;
 pub mod telemetry;
 pub mod tls;
 pub mod tunnel;
@@ -21,7 +17,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use podlatch_cluster::Services;
+use podlatch_cluster::inventory::Inventory;
+use podlatch_cluster::session::{Limits, Sessions};
 use podlatch_protocol::close::EndCause;
+use podlatch_protocol::control::About;
 use podlatch_protocol::id::AgentInstanceId;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -32,10 +32,8 @@ use crate::config::{IdentityPlace, RunArgs};
 use crate::enrolment::Enrolment;
 use crate::health::Health;
 use crate::identity::{FileStore, Identity, IdentityStore, SecretStore};
-use crate::inventory::Inventory;
 use crate::lifecycle::{Lifecycle, Signals};
-use crate::session::{Limits, Sessions};
-use crate::tunnel::{End, OnRefusal, Orders, Services, Settings, Tunnel, TunnelStatus};
+use crate::tunnel::{End, OnRefusal, Orders, Settings, Tunnel, TunnelStatus};
 
 /// How long the sessions have to end their processes once the drain timeout is over.
 const SESSION_END: Duration = Duration::from_secs(10);
@@ -132,6 +130,7 @@ impl Agent {
             max_sessions: args.max_sessions,
             instance: new_instance(),
             kubernetes_version: kubernetes::version(&self.client).await,
+            about: About { replica: args.replica.clone(), guard: args.common.guard().report() },
             on_refusal: if fresh_token { OnRefusal::End } else { OnRefusal::Retry },
         };
         let tunnel = |settings: &Settings, identity| {

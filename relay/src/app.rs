@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::auth::seal::SealingKeys;
+use crate::auth::sign_in::SignInMethods;
 use crate::clock::Clock;
 use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
 use crate::http::rate_limit::RateLimiter;
 use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
+use crate::outbound::Dialler;
+use crate::public::keeper::KeeperBell;
 use crate::recording::archive::Archives;
 use crate::replay::Replays;
 use crate::session::Sessions;
@@ -27,12 +31,18 @@ pub struct App {
     pub clock: Clock,
     /// Where ids and tokens come from.
     pub entropy: Entropy,
+    /// Seals the secrets of others.
+    pub sealing: SealingKeys,
     /// When to stop, and what runs.
     pub lifecycle: Lifecycle,
     /// How agents join; `None` where the relay cannot tell what they are to dial.
     pub joining: Option<Arc<Joining>>,
     /// The connected agents.
     pub agents: Agents,
+    /// The way to addresses that others chose.
+    pub dialler: Dialler,
+    /// Has the public clusters looked after.
+    pub public_clusters: KeeperBell,
     /// The live sessions.
     pub sessions: Sessions,
     /// The stored recordings.
@@ -41,4 +51,6 @@ pub struct App {
     pub replays: Replays,
     /// Bounds how often one address may try to sign in.
     pub sign_in_limiter: Arc<RateLimiter>,
+    /// The ways to sign in.
+    pub sign_in: SignInMethods,
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use crate::auth::seal::{self, SealingKeys};
 use crate::clock::Clock;
 use crate::config::{Config, ServeArgs};
 use crate::data_folder::{self, DataFolderLock};
@@ -53,6 +54,7 @@ async fn check(config: &Config) -> Vec<(&'static str, Finding)> {
         ("data folder", folder(&config.data, "the data folder")),
         ("database", database(&config.database).await),
         ("certificate authority", authority(&config.data)),
+        ("sealing keys", sealing_keys(config)),
         ("recordings", folder(&data_folder::recordings(&config.data), "the folder of the recordings")),
         (
             "people's listener",
@@ -126,6 +128,24 @@ fn authority(data: &Path) -> Finding {
     match pki::Ca::load_or_create(data, Clock::system().now()) {
         Ok(ca) => Finding::Fine(format!("agents pin {}", ca.pin())),
         Err(error) => Finding::Wrong(format!("{:#}", anyhow::Error::from(error))),
+    }
+}
+
+fn sealing_keys(config: &Config) -> Finding {
+    let path = seal::key_file(config.sealing_key_file.as_deref(), &config.data);
+    let shown = path.display();
+    if config.sealing_key_file.is_none() && !path.exists() {
+        return Finding::Later(format!("{shown} does not exist yet; the relay makes it"));
+    }
+    match (SealingKeys::load(&path), &config.sealing_key_file) {
+        (Err(error), _) => Finding::Wrong(format!("{:#}", anyhow::Error::from(error))),
+        (Ok(_), Some(_)) => {
+            Finding::Fine(format!("{shown} can be read; no backup must hold it together with the database"))
+        }
+        (Ok(_), None) => Finding::Fine(format!(
+            "{shown} can be read, but lies beside what it seals: a backup of the data folder opens every credential in it. \
+             Leave it out of backups and keep it elsewhere, or name a file outside with --sealing-key-file"
+        )),
     }
 }
 

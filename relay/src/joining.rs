@@ -19,6 +19,9 @@ use crate::store::{NewJoinToken, Store, StoreError};
 /// How long a join token is good: the time of an installation.
 const LIFETIME: Duration = Duration::from_mins(30);
 
+/// Most replicas that may join with one token.
+pub const MAX_REPLICAS: i64 = 16;
+
 /// Where agents find this relay, and by what they know it.
 #[derive(Debug, Clone)]
 pub struct Joining {
@@ -39,6 +42,8 @@ pub struct Desk<'a> {
     pub by: &'a Origin,
     /// When.
     pub now: UnixMillis,
+    /// How many agents are to join: one for each replica of the installation.
+    pub agents: u16,
 }
 
 /// What an agent needs to join. Holds the token in the clear: it is shown once and never kept.
@@ -52,7 +57,7 @@ pub struct JoinCommand {
     pub relay: String,
     /// The pin of the relay's CA.
     pub ca_pin: String,
-    /// Good for one agent. It is not shown again.
+    /// Good once for each replica. It is not shown again.
     pub join_token: String,
     /// When the token ends (RFC 3339).
     #[schema(value_type = String, format = DateTime)]
@@ -86,6 +91,7 @@ impl Joining {
             organisation: cluster.organisation,
             cluster: cluster.id,
             expires_at,
+            agents: desk.agents,
         };
         desk.store.create_join_token(&new, desk.by, desk.now).await?;
         Ok(JoinCommand {
@@ -93,7 +99,7 @@ impl Joining {
             name: cluster.name.to_string(),
             relay: self.relay.to_string(),
             ca_pin: self.pin.to_string(),
-            helm: self.helm(&token),
+            helm: self.helm(&token, desk.agents),
             plain: self.plain(&token),
             join_token: token.expose().to_owned(),
             expires_at,
@@ -102,11 +108,12 @@ impl Joining {
 
     // Nothing in these commands needs quoting for a shell: a host and port, hexadecimal digits, a base64url token.
 
-    fn helm(&self, token: &Token) -> String {
+    fn helm(&self, token: &Token, agents: u16) -> String {
         let Self { relay, pin } = self;
+        let replicas = if agents > 1 { format!("--set replicaCount={agents} \\\n  ") } else { String::new() };
         format!(
             "helm install podlatch-agent ./charts/podlatch-agent --namespace podlatch --create-namespace \\\n  \
-             --set relay.address={relay} \\\n  --set relay.caPin={pin} \\\n  --set joinToken.value={}",
+             --set relay.address={relay} \\\n  --set relay.caPin={pin} \\\n  {replicas}--set joinToken.value={}",
             token.expose()
         )
     }

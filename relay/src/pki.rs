@@ -250,9 +250,10 @@ impl Ca {
         Ok(IssuedCertificate { certificate, public_key, expires_at: whole_seconds(expires_at) })
     }
 
-    /// Whether [`Self::issue_agent_certificate`] would take this request.
-    pub fn check_request(&self, request: &[u8]) -> Result<(), IssueError> {
-        verified_key(request).map(drop)
+    /// The key for which a request asks, if [`Self::issue_agent_certificate`] would take it.
+    pub fn check_request(&self, request: &[u8]) -> Result<PublicKeySha256, IssueError> {
+        let key = verified_key(request)?;
+        Ok(PublicKeySha256(Sha256::digest(key.subject_public_key_info()).into()))
     }
 
     /// Derives a secret for `purpose` from the CA's key: the same one in every life of the relay.

@@ -11,6 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::audit;
+use crate::auth::seal::SealingKeys;
+use crate::auth::sign_in::SignInMethods;
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
@@ -18,7 +20,9 @@ use crate::entropy::Entropy;
 use crate::http::{self, rate_limit};
 use crate::joining::Joining;
 use crate::lifecycle::{Lifecycle, Signals};
+use crate::outbound::{Dialler, SystemResolver};
 use crate::pki::Ca;
+use crate::public::keeper::{Keeper, KeeperBell, KeeperParts};
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, Sealed};
 use crate::recording_jobs;
@@ -60,18 +64,21 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         None => PublicUrl::of_listener(http)?,
     };
     let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
+    let sealing = SealingKeys::load_or_create(config.sealing_key_file.as_deref(), &config.data, &entropy)?;
     let recordings = RecordingsStore::open(&config.recordings_store, std::env::vars())
         .with_context(|| format!("recordings cannot be kept in {}", config.recordings_store))?;
     let archives = Archives::new(recordings.clone(), data_folder::create_hot_logs(&config.data)?);
     let (recorder, sealed) = recorder(&config, recordings.clone())?;
     let sessions = sessions(&config, &store, recorder, &agents, (&clock, &entropy));
     sessions.restore().await?;
+    let sign_in = SignInMethods::new(config.passwords, config.issuers.clone(), &public_url, &entropy)?;
     // Before the first agent can connect, so that no news is missed.
     let news = agents.subscribe();
     let authority = Arc::new(load_authority(config.data.clone(), clock.now()).await?);
     let parts = (store.clone(), Arc::clone(&authority), clock.clone(), entropy.clone());
     let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, agents.clone())?;
     let tunnel = tunnel_listener.address()?;
+    let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
     let app = App {
         joining: joining(&config, &public_url, tunnel, &authority),
         config: Arc::new(config),
@@ -79,17 +86,23 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         store,
         clock,
         entropy,
+        sealing,
         lifecycle: Lifecycle::new(),
         agents: agents.clone(),
+        dialler,
+        public_clusters: KeeperBell::default(),
         sessions: sessions.clone(),
         archives,
         replays: Replays::default(),
         sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+        sign_in,
     };
     app.lifecycle.spawn(follow_agents(app.clone(), news));
+    app.lifecycle.spawn(keep_public_clusters(app.clone()));
     // Not waited for when the relay stops: what is not noted is noted by the next life.
     tokio::spawn(recording_jobs::note_sealed(app.store.clone(), app.clock.clone(), sealed));
     app.lifecycle.spawn(store_activity(app.clone()));
+    app.lifecycle.spawn(age_rights(app.clone()));
     tokio::spawn(recording_jobs::keep_retention(app.store.clone(), recordings, app.clock.clone()));
     http::server::spawn(listener, &app);
     Ok(Serving { app, http, tunnel, tunnel_listener, _lock: lock })
@@ -159,6 +172,25 @@ async fn follow_agents(app: App, events: mpsc::Receiver<AgentEvent>) {
         () = app.sessions.clone().follow_agents(events) => {}
         () = app.lifecycle.draining().cancelled() => {}
     }
+}
+
+async fn age_rights(app: App) {
+    tokio::select! {
+        () = app.sessions.age_rights() => {}
+        () = app.lifecycle.draining().cancelled() => {}
+    }
+}
+
+async fn keep_public_clusters(app: App) {
+    let parts = KeeperParts {
+        store: app.store,
+        sealing: app.sealing,
+        dialler: app.dialler,
+        agents: app.agents,
+        clock: app.clock,
+        entropy: app.entropy,
+    };
+    Keeper::new(parts).run(app.public_clusters, app.lifecycle.draining().clone()).await;
 }
 
 async fn store_activity(app: App) {

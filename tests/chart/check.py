@@ -50,6 +50,12 @@ REFUSED = [
     ("all namespaces by a star", {"namespaces": ["*"]}, "/namespaces/0"),
     ("a namespace twice", {"namespaces": ["shop", "shop"]}, "/namespaces"),
     ("namespaces as text", {"namespaces": "shop"}, "/namespaces"),
+    ("no replica", {"replicaCount": 0}, "/replicaCount"),
+    ("more replicas than a token is good for", {"replicaCount": 17}, "/replicaCount"),
+    ("a guard's namespace in capitals", {"guard": {"namespaces": ["Shop-*"]}}, "/guard/namespaces/0"),
+    ("a guard's label that would be two", {"guard": {"podLabels": ["a=b,c=d"]}}, "/guard/podLabels/0"),
+    ("a guard's set of values", {"guard": {"podLabels": ["a in (b)"]}}, "/guard/podLabels/0"),
+    ("two lists of namespaces", {"namespaces": ["shop"], "guard": {"namespaces": ["s*"]}}, "not"),
     ("the account that all pods share", {"serviceAccount": {"create": False}}, "/serviceAccount"),
     ("a digest that is a tag", {"image": {"digest": "latest"}}, "/image/digest"),
     ("a drain time in words", {"drainTimeoutSeconds": "5m"}, "/drainTimeoutSeconds"),
@@ -154,8 +160,8 @@ def check_impersonation_role(name: str, values: dict, roles: list[dict]) -> None
 
 
 def check_identity_role(name: str, values: dict, role: dict) -> None:
-    secret = values.get("identity", {}).get("secretName") or "podlatch-podlatch-agent-identity"
-    named = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get", "update"]}
+    secrets = [f"podlatch-podlatch-agent-{number}-identity" for number in range(values.get("replicaCount", 1))]
+    named = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": secrets, "verbs": ["get", "update"]}
     create = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}
     expect(role["kind"] == "Role" and role["metadata"]["namespace"] == NAMESPACE, f"{name}: the identity role is elsewhere")
     expect(role["rules"] == [named, create], f"{name}: the identity role grants {role['rules']}")
@@ -185,8 +191,22 @@ def check_pod(name: str, pod: dict) -> None:
         expect(container["resources"].get("limits", {}).get("memory"), f"{name}: no memory limit")
 
 
-def check_deployment(name: str, values: dict, deployment: dict) -> None:
-    pod = deployment["spec"]["template"]["spec"]
+def check_replicas(name: str, values: dict, workload: dict) -> None:
+    """Each replica has a name that stays, and an identity under it that its role lets it keep."""
+    expect(workload["spec"]["replicas"] == values.get("replicaCount", 1), f"{name}: another number of replicas")
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    names = [entry["name"] for entry in container["env"]]
+    environment = {entry["name"]: entry for entry in container["env"]}
+    field = environment["PODLATCH_REPLICA"]["valueFrom"]["fieldRef"]["fieldPath"]
+    expect(field == "metadata.name", f"{name}: a replica is called {field}")
+    expect(names.index("PODLATCH_REPLICA") < names.index("PODLATCH_IDENTITY"), f"{name}: the name comes too late to be used")
+    wanted = f"secret:{NAMESPACE}/$(PODLATCH_REPLICA)-identity"
+    expect(environment["PODLATCH_IDENTITY"]["value"] == wanted, f"{name}: replicas share an identity")
+
+
+def check_workload(name: str, values: dict, workload: dict) -> None:
+    check_replicas(name, values, workload)
+    pod = workload["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     environment = {entry["name"]: entry.get("value") for entry in container["env"]}
     check_pod(name, pod)
@@ -196,7 +216,11 @@ def check_deployment(name: str, values: dict, deployment: dict) -> None:
     expect(container["livenessProbe"]["httpGet"]["path"] == "/livez", f"{name}: no liveness")
     expect(environment["PODLATCH_RELAY"] == values["relay"]["address"], f"{name}: another relay")
     expect(environment["PODLATCH_CA_PIN"] == values["relay"]["caPin"], f"{name}: another pin")
-    expect(environment.get("PODLATCH_NAMESPACES", "") == ",".join(values.get("namespaces", [])), f"{name}: another guard")
+    guard = values.get("guard", {})
+    namespaces = values.get("namespaces") or guard.get("namespaces", [])
+    expect(environment.get("PODLATCH_NAMESPACES", "") == ",".join(namespaces), f"{name}: another guard")
+    labels = ",".join(guard.get("podLabels", []))
+    expect(environment.get("PODLATCH_POD_LABELS", "") == labels, f"{name}: another guard of pods")
     impersonation, debug = values.get("impersonation", {}), values.get("debug", {})
     wanted = "impersonate" if impersonation.get("enabled") else None
     expect(environment.get("PODLATCH_KUBERNETES_IDENTITY") == wanted, f"{name}: another Kubernetes identity")
@@ -232,7 +256,7 @@ def check_case(case: pathlib.Path, write: bool) -> None:
         for manifest in manifests:
             check_manifest(f"{case.stem} on {kubernetes}", manifest, kubernetes)
     check_rights(case.stem, values, manifests)
-    check_deployment(case.stem, values, next(m for m in manifests if m["kind"] == "Deployment"))
+    check_workload(case.stem, values, next(m for m in manifests if m["kind"] == "StatefulSet"))
     check_pod(f"{case.stem}: doctor", next(m for m in manifests if m["kind"] == "Pod")["spec"])
     check_snapshot(case, rendered, write)
 

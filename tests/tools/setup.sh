@@ -11,8 +11,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 POD_PACKAGES=(busybox-static vim less htop tmux zsh fish procps util-linux)
 # The Python that checks the chart and the policy.
 CHECK_PACKAGES=(python3 python3-venv)
-# What the tests start themselves: a browser with a font, a database server, and programs that ask for passwords.
-TEST_PACKAGES=(chromium fonts-dejavu-core postgresql openssl openssh-client curl wget zip "${CHECK_PACKAGES[@]}")
+# What the tests start themselves: a browser with a font, a database server, programs that ask for passwords, and one that sees what
+# system calls are made.
+TEST_PACKAGES=(chromium fonts-dejavu-core postgresql openssl openssh-client curl wget zip strace "${CHECK_PACKAGES[@]}")
 
 goal=${1:?usage: setup.sh demo | check | test | bench}
 mkdir -p "$root/target"
@@ -125,6 +126,9 @@ case $goal in
         "$root/tests/tools/fetch-kubectl-helm.sh"
         cargo_deny
         ;;&
-    test) npm_packages tests/browser ;;
+    test)
+        npm_packages tests/browser
+        npm_packages tests/oidc
+        ;;
     *) ;;
 esac

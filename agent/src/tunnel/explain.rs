@@ -41,6 +41,11 @@ impl Explanation {
         Self { sentence: sentence.into(), failure: Failure::IdentityRefused }
     }
 
+    /// The relay has withdrawn this agent's right.
+    pub fn revoked(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), failure: Failure::Revoked }
+    }
+
     /// A failure that somebody must do something about.
     pub fn lasting(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), failure: Failure::Lasting }
@@ -94,10 +99,11 @@ pub fn explain(relay: &RelayAddress, error: &ConnectionError) -> Explanation {
 fn explain_disconnect(relay: &RelayAddress, reason: Disconnect) -> Explanation {
     let sentence = reason.sentence();
     match reason {
-        Disconnect::Replaced => Explanation::transient(
+        // Two that share an identity must not take turns as fast as they can.
+        Disconnect::Replaced => Explanation::lasting(
             "another process connected with this agent's identity; if this repeats, two agents share one identity: give each its own",
         ),
-        Disconnect::Revoked | Disconnect::Rejected => Explanation::identity_refused(format!(
+        Disconnect::Revoked | Disconnect::Rejected => Explanation::revoked(format!(
             "{sentence}; if that was not intended, create a new join token for the cluster and enrol again"
         )),
         Disconnect::Expired => Explanation::identity_refused(format!(

@@ -51,10 +51,9 @@ impl Link {
         link.send(&ToRelay::Hello(hello)).await?;
         match link.receive().await? {
             ToAgent::Welcome => Ok(link),
-            ToAgent::Rejected(sentence) => Err(Explanation::identity_refused(format!(
-                "the relay rejected this agent: {}",
-                sentence.escape_default()
-            ))),
+            ToAgent::Rejected(sentence) => {
+                Err(Explanation::revoked(format!("the relay rejected this agent: {}", sentence.escape_default())))
+            }
             _ => Err(Explanation::lasting("the relay answered the greeting with something else; check both versions")),
         }
     }

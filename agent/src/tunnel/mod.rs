@@ -7,20 +7,22 @@ pub mod dial;
 pub mod explain;
 mod link;
 mod state;
-mod streams;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use podlatch_cluster::Services;
 use podlatch_link::disconnect::Disconnect;
-use podlatch_protocol::control::{Hello, ToAgent, ToRelay};
+use podlatch_protocol::close::EndCause;
+use podlatch_protocol::control::{About, Hello, ToAgent, ToRelay};
 use podlatch_protocol::enrolment::Certificate;
 use podlatch_protocol::id::AgentInstanceId;
 use podlatch_protocol::version::{MINOR, TUNNEL_ALPN};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,7 +33,6 @@ use crate::tls::{Credentials, client_config};
 pub use backoff::Backoff;
 pub use explain::Explanation;
 pub use state::Failure;
-pub use streams::Services;
 
 use self::link::{Link, timer};
 use self::state::Action;
@@ -41,6 +42,9 @@ const OTHER_STREAMS: u32 = 256;
 
 /// How long a certificate may take to reach its store.
 const SAVE: Duration = Duration::from_secs(20);
+
+/// How long to wait before it is tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(30);
 
 /// Whether the relay can be reached, for probes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +86,8 @@ pub struct Settings {
     pub instance: AgentInstanceId,
     /// The cluster's version, for people; empty where it could not be asked.
     pub kubernetes_version: String,
+    /// What it is and allows, for people.
+    pub about: About,
     /// What to do when the relay does not take the identity.
     pub on_refusal: OnRefusal,
 }
@@ -106,6 +112,13 @@ pub struct Tunnel {
     streams: TaskTracker,
     state: state::Tunnel<StdRng>,
     pending_key: Option<NewKey>,
+    renewed: Option<Renewed>,
+}
+
+/// A new identity on its way to its store.
+struct Renewed {
+    identity: Identity,
+    stored: JoinHandle<()>,
 }
 
 impl Tunnel {
@@ -123,7 +136,7 @@ impl Tunnel {
         let renew_at = state.renewal_time(now, identity.remaining(SystemTime::now()), identity.lifetime());
         state.renewed(renew_at);
         let streams = TaskTracker::new();
-        Self { settings, identity, store, services, orders, status, streams, state, pending_key: None }
+        Self { settings, identity, store, services, orders, status, streams, state, pending_key: None, renewed: None }
     }
 
     /// Connects, serves and reconnects until it is told to stop. Not cancel safe: cancel by its orders.
@@ -148,6 +161,7 @@ impl Tunnel {
     }
 
     async fn connect_and_serve(&mut self) -> Option<End> {
+        self.adopt_renewed();
         if self.identity.remaining(SystemTime::now()).is_zero() {
             return Some(End::IdentityExpired);
         }
@@ -163,14 +177,21 @@ impl Tunnel {
         let Err(explanation) = outcome else {
             return Some(End::Stopped);
         };
-        if explanation.failure == Failure::IdentityRefused && self.settings.on_refusal == OnRefusal::End {
+        if explanation.failure == Failure::Revoked {
+            // Nobody will ever take these over, and their right is gone.
+            self.services.sessions.end_all(EndCause::AgentRevoked).await;
+        }
+        let refused = matches!(explanation.failure, Failure::IdentityRefused | Failure::Revoked);
+        if refused && self.settings.on_refusal == OnRefusal::End {
             return Some(End::IdentityRefused(explanation.sentence));
         }
         let wait = self.state.failed(Instant::now(), explanation.failure);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         match explanation.failure {
             Failure::Transient => tracing::warn!(wait_ms, "no tunnel: {explanation}"),
-            Failure::Lasting | Failure::IdentityRefused => tracing::error!(wait_ms, "no tunnel: {explanation}"),
+            Failure::Lasting | Failure::IdentityRefused | Failure::Revoked => {
+                tracing::error!(wait_ms, "no tunnel: {explanation}");
+            }
         }
         self.status.send_replace(TunnelStatus::Down(explanation.sentence));
         None
@@ -196,6 +217,7 @@ impl Tunnel {
         self.state.connected(Instant::now());
         self.status.send_replace(TunnelStatus::Up);
         tracing::info!(relay = %self.settings.relay, address = %link.connection().remote_address(), "connected");
+        link.send(&ToRelay::About(self.settings.about.clone())).await?;
         let connection = link.connection().clone();
         let orders = self.orders.clone();
         let mut draining = false;
@@ -217,7 +239,7 @@ impl Tunnel {
                 stream = connection.accept_bi() => {
                     // An error here is the connection's end, which the control stream explains.
                     if let Ok((send, recv)) = stream {
-                        self.streams.spawn(self.services.clone().serve(send, recv));
+                        self.streams.spawn(self.services.clone().serve(send.into(), recv.into()));
                     } else {
                         link.receive().await?;
                     }
@@ -285,7 +307,16 @@ impl Tunnel {
         self.pending_key.insert(key).request()
     }
 
-    /// The new identity is used from the next connection on; this one goes on as it is.
+    /// A connection with the new identity ends the right of the old one. So it is used when it was stored, not before: an
+    /// agent that crashes meanwhile comes back with the old one. Unless that is over anyhow.
+    fn adopt_renewed(&mut self) {
+        let over = self.identity.remaining(SystemTime::now()).is_zero();
+        if let Some(renewed) = self.renewed.take_if(|renewed| over || renewed.stored.is_finished()) {
+            self.identity = renewed.identity;
+        }
+    }
+
+    /// The new identity is used from a later connection on; this one goes on as it is.
     fn finish_renewal(&mut self, answer: &Certificate) {
         let now = Instant::now();
         let Some(key) = self.pending_key.take() else {
@@ -297,8 +328,12 @@ impl Tunnel {
                 let renew_at = self.state.renewal_time(now, remaining, identity.lifetime());
                 self.state.renewed(renew_at);
                 tracing::info!(valid_seconds = remaining.as_secs(), "renewed this agent's certificate");
-                self.streams.spawn(save(Arc::clone(&self.store), identity.clone()));
-                self.identity = identity;
+                self.adopt_renewed();
+                if let Some(older) = self.renewed.take() {
+                    older.stored.abort();
+                }
+                let stored = self.streams.spawn(save(Arc::clone(&self.store), identity.clone()));
+                self.renewed = Some(Renewed { identity, stored });
             }
             Err(error) => {
                 tracing::error!("the new certificate cannot be used: {error:#}");
@@ -308,12 +343,15 @@ impl Tunnel {
     }
 }
 
-/// The relay takes the previous key as well until the next renewal, so an identity that could not be stored is no harm yet.
+/// Stores it, however often that takes: the relay takes the previous key as well until it sees the new one.
 async fn save(store: Arc<dyn IdentityStore>, identity: Identity) {
-    let error = match timeout(SAVE, store.save(identity.stored())).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error,
-        Err(_) => anyhow::anyhow!("writing it took too long"),
-    };
-    tracing::error!("the new identity could not be stored in {}: {error:#}", store.location());
+    loop {
+        let error = match timeout(SAVE, store.save(identity.stored())).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => anyhow::anyhow!("writing it took too long"),
+        };
+        tracing::error!("the new identity could not be stored in {}: {error:#}", store.location());
+        sleep(SAVE_AGAIN).await;
+    }
 }

@@ -66,6 +66,8 @@ pub enum Failure {
     Lasting,
     /// The relay does not take this agent's identity.
     IdentityRefused,
+    /// The relay has withdrawn this agent's right.
+    Revoked,
 }
 
 /// The state of the tunnel.
@@ -155,7 +157,7 @@ impl<R: Rng> Tunnel<R> {
         }
         let wait = match failure {
             Failure::Transient => self.backoff.wait(),
-            Failure::Lasting | Failure::IdentityRefused => self.backoff.long_wait(),
+            Failure::Lasting | Failure::IdentityRefused | Failure::Revoked => self.backoff.long_wait(),
         };
         self.phase = Phase::Waiting { until: now + wait };
         wait

@@ -23,10 +23,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.serviceAccount.name | default (include "podlatch-agent.fullname" .) -}}
 {{- end -}}
 
-{{- define "podlatch-agent.identitySecret" -}}
-{{- .Values.identity.secretName | default (printf "%s-identity" (include "podlatch-agent.fullname" .)) -}}
-{{- end -}}
-
 {{/* The Secret that holds the join token; empty where there is no token (any more). */}}
 {{- define "podlatch-agent.joinSecret" -}}
 {{- if .Values.joinToken.value -}}
@@ -61,16 +57,20 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* What every sub-command of the agent reads. */}}
+{{/* What every sub-command of the agent reads; each replica has a Secret of its own, named after its pod. */}}
 {{- define "podlatch-agent.env" -}}
 - name: PODLATCH_RELAY
   value: {{ .Values.relay.address | quote }}
 - name: PODLATCH_CA_PIN
   value: {{ .Values.relay.caPin | quote }}
 - name: PODLATCH_IDENTITY
-  value: {{ printf "secret:%s/%s" .Release.Namespace (include "podlatch-agent.identitySecret" .) | quote }}
-{{- with .Values.namespaces }}
+  value: {{ printf "secret:%s/$(PODLATCH_REPLICA)-identity" .Release.Namespace | quote }}
+{{- with .Values.namespaces | default .Values.guard.namespaces }}
 - name: PODLATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .Values.guard.podLabels }}
+- name: PODLATCH_POD_LABELS
   value: {{ join "," . | quote }}
 {{- end }}
 {{- if .Values.impersonation.enabled }}

@@ -20,12 +20,12 @@ const DEFAULT_TUNNEL_PORT: u16 = 4433;
 pub(super) struct JoinCommand(joining::JoinCommand);
 
 /// Makes a token for a cluster, and the commands around it.
-pub(super) async fn issue(desk: &Desk, cluster: &Cluster) -> anyhow::Result<JoinCommand> {
+pub(super) async fn issue(desk: &Desk, cluster: &Cluster, agents: u16) -> anyhow::Result<JoinCommand> {
     let relay = Joining::address(desk.addresses.tunnel_address.as_ref(), &desk.public_url()?, DEFAULT_TUNNEL_PORT)
         .context("say with --tunnel-address what agents dial")?;
     let pin = Ca::load_or_create(&desk.data, desk.now()).context("the relay's CA is not usable")?.pin();
     let by = Origin::operator();
-    let desk = joining::Desk { store: &desk.store, entropy: &desk.entropy, by: &by, now: desk.now() };
+    let desk = joining::Desk { store: &desk.store, entropy: &desk.entropy, by: &by, now: desk.now(), agents };
     Ok(JoinCommand(Joining { relay, pin }.command(cluster, desk).await?))
 }
 

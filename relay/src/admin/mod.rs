@@ -52,7 +52,7 @@ pub enum AdminCommand {
     CreateOrganisation(create_organisation::CreateOrganisationArgs),
     /// Print a new one-time sign-in link for somebody
     SignInLink(sign_in_link::SignInLinkArgs),
-    /// Register a private cluster; prints how to install its agent
+    /// Register a private cluster, and print how to install its agent; or a public one (--public), with a kubeconfig
     CreateCluster(create_cluster::CreateClusterArgs),
     /// Print a new one-use join token for a cluster, and how to install its agent
     JoinToken(join_token::JoinTokenArgs),
@@ -71,6 +71,7 @@ pub enum AdminCommand {
 /// What every admin command works with.
 struct Desk {
     data: PathBuf,
+    sealing_key_file: Option<PathBuf>,
     addresses: AddressArgs,
     store: Store,
     clock: Clock,
@@ -102,6 +103,7 @@ pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Resul
     let store = Store::open(&database).await.with_context(|| format!("cannot open {database}"))?;
     store.migrate().await?;
     let desk = Desk {
+        sealing_key_file: args.data.sealing_key_file,
         data: args.data.data,
         addresses: args.addresses,
         store,
@@ -112,7 +114,7 @@ pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Resul
     let answer: Box<dyn Answer> = match args.command {
         AdminCommand::CreateOrganisation(args) => Box::new(create_organisation::run(&desk, args).await?),
         AdminCommand::SignInLink(args) => Box::new(sign_in_link::run(&desk, args).await?),
-        AdminCommand::CreateCluster(args) => Box::new(create_cluster::run(&desk, args).await?),
+        AdminCommand::CreateCluster(args) => create_cluster::run(&desk, args).await?,
         AdminCommand::JoinToken(args) => Box::new(join_token::run(&desk, args).await?),
         AdminCommand::SetLimits(args) => Box::new(set_limits::run(&desk, args).await?),
         AdminCommand::RecordingRetention(args) => Box::new(retention::run(&desk, args).await?),

@@ -27,8 +27,14 @@ pub enum TokenKind {
     Ticket,
     /// The login cookie's value.
     LoginSession,
+    /// It names what the relay remembers between the two halves of a sign-in, or the browser that began it.
+    Challenge,
     /// With it a person reads one recording for some hours.
     Replay,
+    /// With it a program does what its maker may, within its scopes.
+    Api,
+    /// With it a person joins an organisation, once.
+    Invitation,
 }
 
 impl TokenKind {
@@ -37,9 +43,12 @@ impl TokenKind {
         match self {
             Self::Join => "plj_",
             Self::SignInLink => "pll_",
-            Self::Ticket => "plt_",
+            Self::Ticket => "plk_",
             Self::LoginSession => "pls_",
+            Self::Challenge => "plc_",
             Self::Replay => "plr_",
+            Self::Api => "plt_",
+            Self::Invitation => "pli_",
         }
     }
 }

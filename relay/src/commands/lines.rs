@@ -8,7 +8,7 @@ use super::keys::{Key, Keys};
 use super::matching::{self, Found};
 use super::prompt::{Editor, Kind, Prompts};
 use super::scan::{Scan, Stop};
-use super::screen::{self, Row, Screen};
+use super::screen::{self, Remembered, Row, Screen};
 use super::typed::{Line, Submit, Typed};
 use crate::clock::UnixMillis;
 
@@ -39,15 +39,11 @@ pub(super) struct Lines {
     bracketed: bool,
     /// The cursor was asked for since the last accepted line.
     asked: bool,
-    /// Where the cursor was when bracketed paste was switched on: the line begins in that row or below.
-    bracketed_row: Option<avt::Anchor>,
     /// What stood left of the cursor when the output first rested after that: the prompt, unless keys were typed ahead.
     drawn: Option<String>,
     opened: Option<Opened>,
     last_output: Option<UnixMillis>,
-    /// The last row of the line that was accepted last.
-    accepted_row: Option<avt::Anchor>,
-    /// When that line was submitted.
+    /// When the line that was accepted last was submitted.
     accepted_at: Option<UnixMillis>,
 }
 
@@ -70,9 +66,21 @@ struct Opened {
 /// A place on the screen at which a line may have been accepted.
 struct Place {
     rows: Vec<Row>,
+    /// What they show.
+    text: String,
     /// Rows from the last of them to the cursor's.
     below: usize,
     editor: Editor,
+}
+
+impl Place {
+    fn new(rows: Vec<Row>, below: usize, editor: Editor) -> Self {
+        Self { text: screen::text(&rows), rows, below, editor }
+    }
+
+    fn expected(&self, typed: &str) -> Option<Found> {
+        matching::expected(&self.rows, &self.text, typed)
+    }
 }
 
 impl Lines {
@@ -85,17 +93,19 @@ impl Lines {
             prompts: Prompts::default(),
             bracketed: false,
             asked: false,
-            bracketed_row: None,
             drawn: None,
             opened: None,
             last_output: None,
-            accepted_row: None,
             accepted_at: None,
         }
     }
 
     pub(super) fn resize(&mut self, size: TerminalSize) {
         self.screen.resize(size);
+    }
+
+    pub(super) fn rest(&mut self) {
+        self.screen.rest();
     }
 
     /// Follows output, and calls `on_line` for each line that is accepted in it.
@@ -166,7 +176,8 @@ impl Lines {
                     self.opened = None;
                 }
                 self.bracketed = true;
-                self.bracketed_row = self.screen.mark_row(0);
+                // The line begins in this row or below.
+                self.screen.remember_row(Remembered::LineBegin, 0);
                 self.drawn = None;
                 None
             }
@@ -191,9 +202,9 @@ impl Lines {
     /// A line editor with bracketed paste finished a line: before or behind its line feed.
     fn bracketed_line(&mut self) -> Option<Accepted> {
         let below = usize::from(self.screen.cursor_at_line_start());
-        let begin = self.bracketed_row.take();
-        let rows = self.screen.rows_from(begin.as_ref(), below);
-        let place = Place { rows, below, editor: Editor::BracketedPaste };
+        let rows = self.screen.rows_from(Remembered::LineBegin, below);
+        self.screen.forget_row(Remembered::LineBegin);
+        let place = Place::new(rows, below, Editor::BracketedPaste);
         let found = self.at_known_prompt(&place).or_else(|| self.by_expectation(&place));
         let found = found.or_else(|| self.at_prompt(&place, self.drawn.as_deref()?))?;
         let kind = self.judge(&found, &place)?;
@@ -231,8 +242,10 @@ impl Lines {
             return None;
         }
         let editor = if self.asked { Editor::AskCursor } else { Editor::Silent };
-        let place = Place { rows: self.screen.logical_line(below), below, editor };
-        let index = (0..self.typed.lines.len()).find_map(|index| Some((index, self.plain_line(index, &place)?)));
+        let place = Place::new(self.screen.logical_line(below), below, editor);
+        let known = self.at_known_prompt(&place);
+        let of = |index| Some((index, self.plain_line(index, &place, known.as_ref())?));
+        let index = (0..self.typed.lines.len()).find_map(of);
         let (index, (found, kind)) = index?;
         let mut line = self.typed.lines.drain(..=index).next_back()?;
         line.exact &= screen::same_but_blanks(&found.text, &line.text);
@@ -242,23 +255,24 @@ impl Lines {
         accepted
     }
 
-    /// Whether the screen shows the typed line with this index at a prompt.
-    fn plain_line(&self, index: usize, place: &Place) -> Option<(Found, Kind)> {
+    /// Whether the screen shows the typed line with this index at a prompt; `known` is what stands at a known one.
+    fn plain_line(&self, index: usize, place: &Place, known: Option<&Found>) -> Option<(Found, Kind)> {
         let line = &self.typed.lines[index];
         let found = match (line.exact, line.submit) {
             (_, Submit::EndOfInput) => return None,
-            (true, Submit::Enter) => self.exact_line(place, &line.text)?,
-            (true, Submit::Interrupt) => matching::expected(&place.rows, &format!("{}^C", line.text))
-                .or_else(|| matching::expected(&place.rows, &line.text))?,
+            (true, Submit::Enter) => exact_line(place, known, &line.text)?,
+            (true, Submit::Interrupt) => {
+                place.expected(&format!("{}^C", line.text)).or_else(|| place.expected(&line.text))?
+            }
             (false, submit) => {
-                let found = self.at_known_prompt(place)?;
+                let found = known?;
                 let fits = submit == Submit::Interrupt
                     || screen::find_suffix(&found.text, &line.text).is_some()
                     || (line.moved && found.text.contains(&line.text));
                 if !fits || found.text.is_empty() || place.below > 0 || self.screen.cursor_at_margin() {
                     return None;
                 }
-                found
+                found.clone()
             }
         };
         // A shell that asks for the cursor does so at each prompt, unless more input waits already.
@@ -274,7 +288,7 @@ impl Lines {
 
     fn judge(&self, found: &Found, place: &Place) -> Option<Kind> {
         let above_cursor = place.below + place.rows.len() - 1 - found.first_row;
-        let follows = self.accepted_row.as_ref().is_some_and(|row| self.screen.is_below(row, above_cursor));
+        let follows = self.screen.is_below(Remembered::AcceptedLine, above_cursor);
         self.prompts.judge(&found.prompt, place.editor, follows)
     }
 
@@ -301,20 +315,9 @@ impl Lines {
         Found { prompt: prompt.to_owned(), text, first_row }
     }
 
-    /// A typed line at a known prompt or any other. If only its end is there, the rest went to another program before.
-    fn exact_line(&self, place: &Place, typed: &str) -> Option<Found> {
-        let known = self.at_known_prompt(place);
-        let whole = |found: &Found| !found.text.trim().is_empty() && screen::same_but_blanks(&found.text, typed);
-        let end = |found: &Found| matching::ends_with_command(typed, &found.text);
-        match known {
-            Some(found) if whole(&found) => Some(found),
-            known => matching::expected(&place.rows, typed).or_else(|| known.filter(end)),
-        }
-    }
-
     /// The text of a typed line where no prompt is known.
     fn by_expectation(&self, place: &Place) -> Option<Found> {
-        self.typed.lines.iter().filter(|line| line.exact).find_map(|line| matching::expected(&place.rows, &line.text))
+        self.typed.lines.iter().filter(|line| line.exact).find_map(|line| place.expected(&line.text))
     }
 
     fn accept(&mut self, found: &Found, kind: Kind, place: &Place, line: &Line) -> Option<Accepted> {
@@ -327,7 +330,7 @@ impl Lines {
         let text = if line.exact { matching::with_blanks_of(&found.text, &line.text) } else { found.text.clone() };
         let text = text.trim_end();
         self.prompts.submitted(&found.prompt, place.editor, kind, text);
-        self.accepted_row = self.screen.mark_row(place.below);
+        self.screen.remember_row(Remembered::AcceptedLine, place.below);
         if text.trim().is_empty() {
             return None;
         }
@@ -339,4 +342,12 @@ impl Lines {
         };
         Some(Accepted { text: text.to_owned(), confidence })
     }
+}
+
+/// A typed line at a known prompt or any other. If only its end is there, the rest went to another program before.
+fn exact_line(place: &Place, known: Option<&Found>, typed: &str) -> Option<Found> {
+    let whole = |found: &&Found| !found.text.trim().is_empty() && screen::same_but_blanks(&found.text, typed);
+    let end = |found: &&Found| matching::ends_with_command(typed, &found.text);
+    let at_known = known.filter(whole).cloned();
+    at_known.or_else(|| place.expected(typed)).or_else(|| known.filter(end).cloned())
 }

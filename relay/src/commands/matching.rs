@@ -6,6 +6,7 @@ use super::screen::{self, Row};
 use super::typed::Line;
 
 /// What is left of, and at, a prompt on the screen.
+#[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) prompt: String,
     pub(super) text: String,
@@ -73,9 +74,10 @@ pub(super) fn ends_with_command(typed: &str, command: &str) -> bool {
     !command.is_empty() && before.is_some_and(|before| !before.ends_with(char::is_whitespace))
 }
 
-/// The typed text at the end of the rows, with what stands left of it.
-pub(super) fn expected(rows: &[Row], typed: &str) -> Option<Found> {
-    if typed.trim().is_empty() {
+/// The typed text at the end of the rows, whose text is `shown`, with what stands left of it.
+pub(super) fn expected(rows: &[Row], shown: &str, typed: &str) -> Option<Found> {
+    // Most of what waits is not what is shown, which must not cost much: what all rows do not end with, none of them does.
+    if typed.trim().is_empty() || screen::find_suffix(shown, typed).is_none() {
         return None;
     }
     for first_row in (0..rows.len()).rev() {

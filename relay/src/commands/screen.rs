@@ -1,10 +1,12 @@
 //! The screen as the person sees it, and the text of its rows.
 
-use avt::{Anchor, Line, Position, ScreenKind, Terminal};
+mod model;
+
+use avt::{Line, Position, ScreenKind};
 use podlatch_protocol::terminal::TerminalSize;
 
-/// Rows above the screen that are kept: how far the beginning of a long command may have scrolled away.
-const SCROLLBACK_ROWS: usize = 100;
+use model::Model;
+pub(super) use model::Remembered;
 
 /// Rows that one command may span; a longer one loses its beginning.
 const MAX_COMMAND_ROWS: usize = 300;
@@ -14,7 +16,7 @@ const MAX_ROWS: u16 = 300;
 
 /// The model of one terminal.
 pub(super) struct Screen {
-    terminal: Terminal,
+    model: Model,
     wanted: Option<TerminalSize>,
     /// The beginning of a character whose rest is still to come.
     split: Vec<u8>,
@@ -23,12 +25,12 @@ pub(super) struct Screen {
 impl Screen {
     pub(super) fn new(size: TerminalSize) -> Self {
         let (columns, rows) = (size.columns().into(), size.rows().min(MAX_ROWS).into());
-        let terminal = Terminal::with_scrollback(columns, rows, Some(SCROLLBACK_ROWS));
-        Self {
-            terminal: terminal.unwrap_or_else(|_| unreachable!("a terminal size is never zero")),
-            wanted: None,
-            split: Vec::new(),
-        }
+        Self { model: Model::new(columns, rows), wanted: None, split: Vec::new() }
+    }
+
+    /// Needs little memory until it is fed or looked at again.
+    pub(super) fn rest(&mut self) {
+        self.model.rest();
     }
 
     /// Takes effect with the next output, so that a storm of sizes costs one.
@@ -48,15 +50,15 @@ impl Screen {
         };
         loop {
             match std::str::from_utf8(rest) {
-                Ok(text) => return self.terminal.feed(text),
+                Ok(text) => return self.model.terminal_mut().feed(text),
                 Err(error) => {
                     let (valid, after) = rest.split_at(error.valid_up_to());
-                    self.terminal.feed(std::str::from_utf8(valid).unwrap_or_default());
+                    self.model.terminal_mut().feed(std::str::from_utf8(valid).unwrap_or_default());
                     let Some(invalid) = error.error_len() else {
                         self.split = after.to_vec();
                         return;
                     };
-                    self.terminal.feed("\u{fffd}");
+                    self.model.terminal_mut().feed("\u{fffd}");
                     rest = &after[invalid..];
                 }
             }
@@ -66,30 +68,30 @@ impl Screen {
     /// Applies a size that waits for output.
     pub(super) fn settle(&mut self) {
         if let Some(size) = self.wanted.take() {
-            self.terminal.resize(size.columns().into(), size.rows().min(MAX_ROWS).into());
+            self.model.terminal_mut().resize(size.columns().into(), size.rows().min(MAX_ROWS).into());
         }
     }
 
     pub(super) fn on_alternate(&self) -> bool {
-        self.terminal.active_screen_kind() == ScreenKind::Alternate
+        self.model.terminal().active_screen_kind() == ScreenKind::Alternate
     }
 
     pub(super) fn cursor_at_line_start(&self) -> bool {
-        self.terminal.cursor().col == 0
+        self.model.terminal().cursor().col == 0
     }
 
     /// Whether the cursor waits behind the last column for a character that wraps.
     pub(super) fn cursor_at_margin(&self) -> bool {
-        self.terminal.cursor().col >= self.terminal.size().0
+        self.model.terminal().cursor().col >= self.model.terminal().size().0
     }
 
     /// What is left and right of the cursor in its row; the left part with the rows that wrap into it.
     pub(super) fn around_cursor(&self) -> (String, String) {
         let mut rows = self.rows(0);
         let Some(row) = rows.pop() else { return Default::default() };
-        let line = self.terminal.screen().line(self.terminal.cursor().row);
+        let line = self.model.terminal().screen().line(self.model.terminal().cursor().row);
         let cells = line.map_or(&[][..], Line::cells);
-        let column = self.terminal.cursor().col.min(cells.len());
+        let column = self.model.terminal().cursor().col.min(cells.len());
         let before = cells[..column].iter().filter(|cell| cell.width() > 0).count().min(row.characters.len());
         let first = rows.iter().rposition(|row| !row.wrapped).map_or(0, |last| last + 1);
         let above = rows[first..].iter().flat_map(|row| &row.characters);
@@ -100,15 +102,17 @@ impl Screen {
 
     /// The last character that is not blank in the row that many rows above the cursor's. Cheap.
     pub(super) fn last_in_row(&self, above_cursor: usize) -> Option<char> {
-        let line = self.terminal.screen().line(self.terminal.cursor().row.checked_sub(above_cursor)?)?;
+        let line =
+            self.model.terminal().screen().line(self.model.terminal().cursor().row.checked_sub(above_cursor)?)?;
         line.cells().iter().rev().map(avt::Cell::char).find(|character| *character != ' ')
     }
 
     /// The rows that end `above_cursor` rows above the cursor's, at most [`MAX_COMMAND_ROWS`].
     pub(super) fn rows(&self, above_cursor: usize) -> Vec<Row> {
-        let all: Vec<&Line> = self.terminal.screen().all_lines().collect();
-        let (_, height) = self.terminal.size();
-        let end = (all.len().saturating_sub(height) + self.terminal.cursor().row + 1).saturating_sub(above_cursor);
+        let all: Vec<&Line> = self.model.terminal().screen().all_lines().collect();
+        let (_, height) = self.model.terminal().size();
+        let end =
+            (all.len().saturating_sub(height) + self.model.terminal().cursor().row + 1).saturating_sub(above_cursor);
         let end = end.min(all.len());
         let start = end.saturating_sub(MAX_COMMAND_ROWS);
         (start..end).map(|index| Row::new(all[index], all.get(index + 1).copied())).collect()
@@ -116,10 +120,11 @@ impl Screen {
 
     /// The rows of the logical line that ends that many rows above the cursor's. Cheap for a short line.
     pub(super) fn logical_line(&self, above_cursor: usize) -> Vec<Row> {
-        let screen = self.terminal.screen();
+        let screen = self.model.terminal().screen();
         let all: Vec<&Line> = screen.all_lines().collect();
-        let (_, height) = self.terminal.size();
-        let end = (all.len().saturating_sub(height) + self.terminal.cursor().row + 1).saturating_sub(above_cursor);
+        let (_, height) = self.model.terminal().size();
+        let end =
+            (all.len().saturating_sub(height) + self.model.terminal().cursor().row + 1).saturating_sub(above_cursor);
         let end = end.min(all.len());
         let mut rows: Vec<Row> = Vec::new();
         for index in (end.saturating_sub(MAX_COMMAND_ROWS)..end).rev() {
@@ -136,7 +141,8 @@ impl Screen {
     /// The rows below the cursor into which its line wraps.
     fn rows_below(&self) -> Vec<Row> {
         let mut rows = Vec::new();
-        let lines: Vec<&Line> = self.terminal.screen().visible_lines().skip(self.terminal.cursor().row).collect();
+        let lines: Vec<&Line> =
+            self.model.terminal().screen().visible_lines().skip(self.model.terminal().cursor().row).collect();
         for pair in lines.windows(2) {
             let next = Row::new(pair[1], None);
             if !Row::new(pair[0], Some(pair[1])).joins || next.characters.iter().all(|character| *character == ' ') {
@@ -148,10 +154,10 @@ impl Screen {
     }
 
     /// As [`Screen::rows`], from a remembered row on, if that is still there.
-    pub(super) fn rows_from(&self, first: Option<&Anchor>, above_cursor: usize) -> Vec<Row> {
+    pub(super) fn rows_from(&self, first: Remembered, above_cursor: usize) -> Vec<Row> {
         let mut rows = self.rows(above_cursor);
         let last = self.row(above_cursor);
-        let first = first.and_then(|anchor| self.terminal.resolve(anchor)).map(|position| position.row);
+        let first = self.model.find(first).map(|position| position.row);
         if let (Some(first), Some(last)) = (first, last) {
             let count = usize::try_from(last - first + 1).unwrap_or(0).clamp(1, rows.len().max(1));
             rows.drain(..rows.len().saturating_sub(count));
@@ -163,19 +169,25 @@ impl Screen {
     }
 
     /// Remembers the row that many rows above the cursor's.
-    pub(super) fn mark_row(&mut self, above_cursor: usize) -> Option<Anchor> {
-        let row = self.row(above_cursor)?;
-        self.terminal.anchor_at(Position { screen: self.terminal.active_screen_kind(), col: 0, row })
+    pub(super) fn remember_row(&mut self, what: Remembered, above_cursor: usize) {
+        let screen = self.model.terminal().active_screen_kind();
+        let at = self.row(above_cursor).map(|row| Position { screen, col: 0, row });
+        self.model.remember(what, at);
+    }
+
+    /// Forgets a remembered row.
+    pub(super) fn forget_row(&mut self, what: Remembered) {
+        self.model.remember(what, None);
     }
 
     /// Whether the row that many rows above the cursor's is the one below a remembered row.
-    pub(super) fn is_below(&self, remembered: &Anchor, above_cursor: usize) -> bool {
-        let row = self.terminal.resolve(remembered).map(|position| position.row + 1);
+    pub(super) fn is_below(&self, remembered: Remembered, above_cursor: usize) -> bool {
+        let row = self.model.find(remembered).map(|position| position.row + 1);
         row.is_some() && row == self.row(above_cursor)
     }
 
     fn row(&self, above_cursor: usize) -> Option<isize> {
-        let cursor = isize::try_from(self.terminal.cursor().row).ok()?;
+        let cursor = isize::try_from(self.model.terminal().cursor().row).ok()?;
         cursor.checked_sub_unsigned(above_cursor)
     }
 }
@@ -273,6 +285,8 @@ fn shows(shown: char, typed: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn screen(bytes: &str) -> Screen {
@@ -322,6 +336,62 @@ mod tests {
         assert_eq!(find_suffix("$ ls", " ls"), Some(2));
         assert_eq!(find_suffix("$ ls", "la"), None);
         assert_eq!(find_suffix("ls", "xls"), None);
+    }
+
+    /// All that can be seen, and what is remembered.
+    #[derive(Debug, PartialEq)]
+    struct Looks {
+        lines: Vec<(String, bool)>,
+        cursor: (usize, usize),
+        on_alternate: bool,
+        remembered: [Option<Position>; 2],
+    }
+
+    fn looks(screen: &Screen) -> Looks {
+        let terminal = screen.model.terminal();
+        let lines = terminal
+            .screen()
+            .all_lines()
+            .map(|line| (line.cells().iter().map(avt::Cell::char).collect(), line.is_wrapped()));
+        let cursor = (terminal.cursor().col, terminal.cursor().row);
+        let remembered = [Remembered::LineBegin, Remembered::AcceptedLine].map(|what| screen.model.find(what));
+        Looks { lines: lines.collect(), cursor, on_alternate: screen.on_alternate(), remembered }
+    }
+
+    proptest! {
+        #[test]
+        fn rest_changes_nothing(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    "[a-z ]{0,50}".prop_map(String::from),
+                    "[a-z\u{4f60}\u{e9} ]{0,9}\r\n".prop_map(String::from),
+                    Just("\r\n".repeat(7)),
+                    "\u{1b}\\[[0-9;?]{0,4}[A-Za-z]".prop_map(String::from),
+                    Just("\u{1b}[?1049h".to_owned()),
+                    Just("\u{1b}[?1049l".to_owned()),
+                    Just("\u{1b}[3".to_owned()),
+                ],
+                0..30,
+            ),
+            (columns, rows) in (2_u16..30, 1_u16..8),
+            resized in 2_u16..30,
+        ) {
+            let new = || Screen::new(TerminalSize::clamped(columns, rows));
+            let (mut awake, mut resting) = (new(), new());
+            for (index, piece) in pieces.iter().enumerate() {
+                for screen in [&mut awake, &mut resting] {
+                    screen.feed(piece.as_bytes());
+                    match index {
+                        5 => screen.remember_row(Remembered::LineBegin, 0),
+                        9 => screen.remember_row(Remembered::AcceptedLine, 1),
+                        14 => screen.resize(TerminalSize::clamped(resized, rows)),
+                        _ => {}
+                    }
+                }
+                resting.rest();
+                prop_assert_eq!(looks(&resting), looks(&awake));
+            }
+        }
     }
 
     #[test]

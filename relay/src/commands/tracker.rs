@@ -109,6 +109,11 @@ impl Tracker {
         self.lines.resize(size);
     }
 
+    /// Nothing happens for a while: gives back the memory of the screen, until something does. Changes nothing else.
+    pub fn rest(&mut self) {
+        self.lines.rest();
+    }
+
     /// The shell's mark at this place of the output.
     pub fn mark(&mut self, mark: Mark, at: UnixMillis) {
         match mark {

@@ -8,6 +8,7 @@ mod proxies;
 mod public_url;
 mod serve;
 mod session_time;
+mod sign_in;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub use self::proxies::{AddressBlock, InvalidAddressBlock};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl, Scheme};
 pub use self::serve::{Config, ConfigError, ServeArgs, TlsEnd};
 pub use self::session_time::{InvalidSessionTime, SessionTime};
+pub use self::sign_in::SignInArgs;
 use crate::admin::AdminArgs;
 use crate::store::DatabaseUrl;
 
@@ -58,6 +60,11 @@ pub struct DataArgs {
     /// the data folder
     #[arg(long, global = true, env = "PODLATCH_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<DatabaseUrl>,
+
+    /// The keys that seal the credentials of others (of public clusters, of identity providers): 64 hexadecimal digits a
+    /// line; the first seals, all open. Without it, a key that the relay makes in the data folder
+    #[arg(long, global = true, env = "PODLATCH_SEALING_KEY_FILE", value_name = "FILE")]
+    pub sealing_key_file: Option<PathBuf>,
 }
 
 impl DataArgs {

@@ -9,11 +9,13 @@ use podlatch_protocol::request::AfterExit;
 
 use super::{
     AddressArgs, AddressBlock, AuditArgs, CommandArgs, CommandSource, DataArgs, GraceTime, HostPort, LogArgs,
-    PublicUrl, Scheme, SessionTime, switch,
+    PublicUrl, Scheme, SessionTime, SignInArgs, switch,
 };
 use crate::audit::Receivers;
+use crate::auth::sign_in::PasswordSignIn;
 use crate::data_folder;
 use crate::domain::session_limits::{DEFAULT_IDLE_AFTER, DEFAULT_SESSION_MAX, IdleLimits, SessionLimits};
+use crate::outbound::AddressPolicy;
 use crate::recording::StoreLocation;
 use crate::store::DatabaseUrl;
 
@@ -44,6 +46,12 @@ pub struct ServeArgs {
     /// times. Without it the audit log names the other end of the connection, which is then the proxy
     #[arg(long, env = "PODLATCH_TRUSTED_PROXY", value_delimiter = ',', value_name = "BLOCK")]
     pub trusted_proxy: Vec<AddressBlock>,
+
+    /// Addresses besides the internet's that public clusters and identity providers may have, as an address or a block
+    /// (10.20.0.0/16); may be given several times. Without it what is private, or this machine's own, is not dialled for
+    /// anybody
+    #[arg(long, env = "PODLATCH_ALLOW_PUBLIC_CLUSTER_ADDRESSES", value_delimiter = ',', value_name = "BLOCK")]
+    pub allow_public_cluster_addresses: Vec<AddressBlock>,
 
     /// How long a session outlives its last viewer
     #[arg(long, env = "PODLATCH_GRACE", default_value_t = GraceTime::default(), value_name = "TIME")]
@@ -83,6 +91,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub audit: AuditArgs,
 
+    /// How people may sign in.
+    #[command(flatten)]
+    pub sign_in: SignInArgs,
+
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -95,6 +107,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The database.
     pub database: DatabaseUrl,
+    /// Where the sealing keys are, if not in the data folder.
+    pub sealing_key_file: Option<PathBuf>,
     /// Where people are served.
     pub http_listen: SocketAddr,
     /// Where agents are served.
@@ -107,6 +121,8 @@ pub struct Config {
     pub tls: TlsEnd,
     /// The proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<AddressBlock>,
+    /// Which addresses that others chose are dialled.
+    pub outbound: AddressPolicy,
     /// How long a session outlives its last viewer.
     pub grace: Duration,
     /// How long a session lives where nobody says otherwise.
@@ -121,6 +137,10 @@ pub struct Config {
     pub commands: CommandSource,
     /// Who gets the audit log without asking.
     pub audit: Receivers,
+    /// Whether people sign in with passwords.
+    pub passwords: PasswordSignIn,
+    /// Where identity providers are asked.
+    pub issuers: AddressPolicy,
 }
 
 /// Where TLS ends.
@@ -184,6 +204,7 @@ impl TryFrom<ServeArgs> for Config {
             recordings_store: args.recordings_store.unwrap_or(StoreLocation::Folder(recordings)),
             recordings_patience: args.recordings_patience.get(),
             database: args.data.database(),
+            sealing_key_file: args.data.sealing_key_file,
             data: args.data.data,
             http_listen: args.http_listen,
             tunnel_listen: args.tunnel_listen,
@@ -191,10 +212,13 @@ impl TryFrom<ServeArgs> for Config {
             tunnel_address: args.addresses.tunnel_address,
             tls,
             trusted_proxies: args.trusted_proxy,
+            outbound: AddressPolicy::allowing(args.allow_public_cluster_addresses),
             grace: args.grace.get(),
             limits,
             after_exit: if args.end_detached_on_exit { AfterExit::EndAll } else { AfterExit::Leave },
             commands: args.commands.into(),
+            passwords: args.sign_in.passwords(),
+            issuers: args.sign_in.issuers(),
             audit: args.audit.try_into()?,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use podlatch_protocol::control::About;
 use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId};
 
 use crate::clock::UnixMillis;
@@ -59,8 +60,8 @@ pub struct Agent {
     pub status: AgentStatus,
     /// The key of its newest certificate.
     pub public_key: PublicKeySha256,
-    /// The key with which it asked for that certificate. It stays good until the next renewal, because the answer that
-    /// carried the newest certificate may have been lost.
+    /// The key with which it asked for that certificate. It stays good until the agent connects with the newest one,
+    /// because the answer may have been lost, or the agent may have crashed before it had stored it.
     pub previous_public_key: Option<PublicKeySha256>,
     /// How many certificates it has had; the first is 1.
     pub generation: u32,
@@ -74,6 +75,19 @@ pub struct Agent {
     pub kubernetes_version: String,
     /// End of its newest certificate.
     pub certificate_expires_at: UnixMillis,
+    /// Whether a copy of its identity was noticed.
+    pub cloned: Option<CloneSeen>,
+    /// What it last said of itself, if it ever did. Untrusted text.
+    pub about: Option<About>,
+}
+
+/// Somebody else presented an agent's identity: the folder or Secret that holds it was copied, or restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloneSeen {
+    /// When this was last noticed.
+    pub at: UnixMillis,
+    /// From which address.
+    pub from: String,
 }
 
 impl Agent {

@@ -11,6 +11,8 @@ use crate::clock::UnixMillis;
 pub enum ClusterType {
     /// Through an agent inside it.
     Private,
+    /// By the relay itself.
+    Public,
 }
 
 impl ClusterType {
@@ -18,12 +20,13 @@ impl ClusterType {
     pub const fn slug(self) -> &'static str {
         match self {
             Self::Private => "private",
+            Self::Public => "public",
         }
     }
 
     /// The type with this stable name.
     pub fn from_slug(slug: &str) -> Option<Self> {
-        (slug == Self::Private.slug()).then_some(Self::Private)
+        [Self::Private, Self::Public].into_iter().find(|kind| kind.slug() == slug)
     }
 }
 

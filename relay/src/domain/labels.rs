@@ -5,7 +5,7 @@ use std::collections::btree_map::Iter;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why something is no set of labels; a sentence that ends without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,8 +14,8 @@ pub struct InvalidLabels(String);
 
 /// Labels as Kubernetes writes them: at most [`Labels::MAX`], names like `team` or `example.org/team`, values of at most 63
 /// characters. So whoever knows Kubernetes' rules knows these, and neither a name nor a value needs escaping.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>")]
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
@@ -62,6 +62,14 @@ impl Labels {
     /// As a map.
     pub const fn as_map(&self) -> &BTreeMap<String, String> {
         &self.0
+    }
+}
+
+impl TryFrom<BTreeMap<String, String>> for Labels {
+    type Error = InvalidLabels;
+
+    fn try_from(labels: BTreeMap<String, String>) -> Result<Self, InvalidLabels> {
+        Self::new(labels)
     }
 }
 

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A text that cannot be a name or an address, with the sentence that says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(&'static str);
 
 /// The name of an organisation, a person or a cluster: 1 to 100 characters, no control characters, no outer blanks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DisplayName(String);
 
 impl DisplayName {
@@ -18,6 +21,20 @@ impl DisplayName {
     /// The name as text. Untrusted where it is shown: escape it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for DisplayName {
+    type Error = InvalidText;
+
+    fn try_from(text: String) -> Result<Self, InvalidText> {
+        text.parse()
+    }
+}
+
+impl From<DisplayName> for String {
+    fn from(name: DisplayName) -> Self {
+        name.0
     }
 }
 
@@ -42,6 +59,47 @@ impl FromStr for DisplayName {
 impl fmt::Display for DisplayName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Why somebody does something, in their own words: 1 to 500 characters, no control characters, no outer blanks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReasonText(String);
+
+impl ReasonText {
+    const MAX_CHARACTERS: usize = 500;
+
+    /// The reason as text. Untrusted where it is shown: escape it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ReasonText {
+    type Error = InvalidText;
+
+    fn try_from(text: String) -> Result<Self, InvalidText> {
+        text.parse()
+    }
+}
+
+impl From<ReasonText> for String {
+    fn from(reason: ReasonText) -> Self {
+        reason.0
+    }
+}
+
+impl FromStr for ReasonText {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        let text = text.trim();
+        let length = text.chars().count();
+        if !(1..=Self::MAX_CHARACTERS).contains(&length) || text.chars().any(char::is_control) {
+            return Err(InvalidText("a reason has 1 to 500 characters, on one line"));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 

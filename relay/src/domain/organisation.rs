@@ -2,6 +2,9 @@
 
 use podlatch_protocol::id::{LoginSessionId, OrganisationId, UserId};
 
+use serde::{Deserialize, Serialize};
+
+use super::login::{LoginKind, LoginMethod, Scopes};
 use super::name::{DisplayName, Email};
 use crate::clock::UnixMillis;
 
@@ -28,7 +31,8 @@ pub struct User {
 }
 
 /// What a person is in an organisation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything, the organisation's own settings included.
     Owner,
@@ -80,13 +84,21 @@ pub struct ClientInfo {
     pub user_agent: String,
 }
 
-/// A signed-in browser.
+/// A signed-in browser, or an API token in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginSession {
     /// Its id.
     pub id: LoginSessionId,
+    /// Cookie or token.
+    pub kind: LoginKind,
+    /// How it began.
+    pub method: LoginMethod,
+    /// What it may be used for.
+    pub scopes: Scopes,
     /// Who signed in, and where.
     pub membership: Membership,
     /// When it ends by itself.
     pub expires_at: UnixMillis,
+    /// When it was last seen in use, to the minute.
+    pub last_used_at: Option<UnixMillis>,
 }

@@ -1,5 +1,7 @@
 //! Sessions: one person's exec each, and their single-use tickets.
 
+use std::collections::BTreeMap;
+
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, SessionId, UserId};
 use podlatch_protocol::request::Program;
@@ -7,8 +9,13 @@ use podlatch_protocol::session::{Ended, Opened};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
 
+use serde::{Deserialize, Serialize};
+
+use super::access::right::Basis;
+use super::access::rule::AccessAction;
 use super::cluster::ClusterType;
-use super::name::{DisplayName, Email};
+use super::labels::Labels;
+use super::name::{DisplayName, Email, ReasonText};
 use super::organisation::ClientInfo;
 use super::session_limits::IdleLimits;
 use crate::clock::UnixMillis;
@@ -42,6 +49,27 @@ pub struct NewSession {
     pub expires_at: UnixMillis,
     /// What happens when nobody types.
     pub idle: IdleLimits,
+    /// Why the person opened it, in their own words. Untrusted text.
+    pub reason: Option<ReasonText>,
+    /// By what right.
+    pub access: SessionAccess,
+}
+
+/// By what right a session was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionAccess {
+    /// As what.
+    pub action: AccessAction,
+    /// The labels that the pod had; `None` where nobody had to know.
+    pub pod_labels: Option<BTreeMap<String, String>>,
+    /// On what the right stood.
+    pub basis: Basis,
+}
+
+impl Default for SessionAccess {
+    fn default() -> Self {
+        Self { action: AccessAction::Exec, pod_labels: None, basis: Basis::default() }
+    }
 }
 
 /// A session as it is stored.
@@ -51,6 +79,8 @@ pub struct Session {
     pub request: NewSession,
     /// The cluster's name.
     pub cluster_name: DisplayName,
+    /// The cluster's labels.
+    pub cluster_labels: Labels,
     /// How the cluster is reached.
     pub cluster_type: ClusterType,
     /// The person's address.

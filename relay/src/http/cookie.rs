@@ -29,10 +29,31 @@ pub fn clear(url: &PublicUrl) -> Result<HeaderValue, InvalidHeaderValue> {
     HeaderValue::from_str(&cookie(url, "", 0))
 }
 
-/// The hash of the login session that a request's cookie names. `None` without exactly one well-formed cookie: two of one
-/// name mean that somebody else set one of them.
-pub fn login_session(url: &PublicUrl, headers: &HeaderMap) -> Option<TokenHash> {
-    let name = name(url);
+/// The name of the cookie that marks a browser which has set out to sign in at a provider.
+fn flow_name(url: &PublicUrl) -> &'static str {
+    match url.scheme() {
+        Scheme::Https => "__Host-podlatch-sign-in",
+        Scheme::Http => "podlatch-sign-in",
+    }
+}
+
+/// `Set-Cookie` for a browser that sets out. `Lax`, unlike the login's: it must come along when the provider sends the
+/// browser back.
+pub fn set_flow(url: &PublicUrl, token: &Token, lifetime: Duration) -> Result<HeaderValue, InvalidHeaderValue> {
+    let secure = match url.scheme() {
+        Scheme::Https => "; Secure",
+        Scheme::Http => "",
+    };
+    let (name, token, seconds) = (flow_name(url), token.expose(), lifetime.as_secs());
+    let text = format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    let mut value = HeaderValue::from_str(&text)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The hash of the mark of a browser that comes back. `None` without exactly one.
+pub fn flow(url: &PublicUrl, headers: &HeaderMap) -> Option<TokenHash> {
+    let name = flow_name(url);
     let mut values = headers
         .get_all(header::COOKIE)
         .iter()
@@ -41,9 +62,35 @@ pub fn login_session(url: &PublicUrl, headers: &HeaderMap) -> Option<TokenHash> 
         .filter_map(|pair| pair.trim().split_once('='))
         .filter_map(|(key, value)| (key == name).then_some(value));
     match (values.next(), values.next()) {
+        (Some(value), None) => TokenHash::parse(TokenKind::Challenge, value),
+        _ => None,
+    }
+}
+
+/// The hash of the login session that a request's cookie names. `None` without exactly one well-formed cookie: two of one
+/// name mean that somebody else set one of them.
+pub fn login_session(url: &PublicUrl, headers: &HeaderMap) -> Option<TokenHash> {
+    let mut values = values(url, headers);
+    match (values.next(), values.next()) {
         (Some(value), None) => TokenHash::parse(TokenKind::LoginSession, value),
         _ => None,
     }
+}
+
+/// Whether a request has a cookie of this name, good or not.
+pub fn is_present(url: &PublicUrl, headers: &HeaderMap) -> bool {
+    values(url, headers).next().is_some()
+}
+
+fn values<'a>(url: &PublicUrl, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+    let name = name(url);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter_map(move |(key, value)| (key == name).then_some(value))
 }
 
 fn cookie(url: &PublicUrl, value: &str, max_age_seconds: u64) -> String {

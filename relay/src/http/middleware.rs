@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
 
+use super::credential::Credential;
 use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::config::{PublicUrl, Scheme};
@@ -34,6 +35,16 @@ pub async fn deadline(request: Request, next: Next) -> Response {
     }
 }
 
+/// Whatever changes something may change a right to a live session.
+pub async fn age_rights(State(app): State<App>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let response = next.run(request).await;
+    if !reads && response.status().is_success() {
+        app.sessions.recheck_rights();
+    }
+    response
+}
+
 /// Refuses requests for another host: a foreign name that resolves to this relay would make its page a neighbour.
 pub async fn require_host(State(app): State<App>, request: Request, next: Next) -> Result<Response, Problem> {
     if is_for(&app.public_url, &request) {
@@ -43,10 +54,12 @@ pub async fn require_host(State(app): State<App>, request: Request, next: Next) 
     Err(Problem::new(ProblemKind::WrongHost, detail))
 }
 
-/// Refuses what changes something, or opens a WebSocket, unless a page of this relay asked for it.
+/// Refuses what changes something, or opens a WebSocket, unless a page of this relay asked for it, or a program with an API
+/// token.
 pub async fn require_origin(State(app): State<App>, request: Request, next: Next) -> Result<Response, Problem> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD) && !upgrades(request.headers());
-    if reads || has_origin(request.headers(), &app.public_url) {
+    let deliberate = Credential::of(&app.public_url, request.headers()).is_deliberate();
+    if reads || deliberate || has_origin(request.headers(), &app.public_url) {
         return Ok(next.run(request).await);
     }
     let detail = format!("This request did not come from a page of {}.", app.public_url);

@@ -29,6 +29,12 @@ pub enum ProblemKind {
     Unauthenticated,
     /// Somebody is, but may not.
     Forbidden,
+    /// An access rule wants to know why.
+    ReasonRequired,
+    /// An access rule wants somebody else's approval.
+    ApprovalRequired,
+    /// Somebody else changed it meanwhile.
+    Conflict,
     /// The request came from another site.
     ForeignOrigin,
     /// There is no such thing, or not for this person.
@@ -49,6 +55,10 @@ pub enum ProblemKind {
     WrongHost,
     /// Too many tries.
     TooManyRequests,
+    /// Who somebody is, was not shown, or they are not let in.
+    SignInRefused,
+    /// The login that there is does not suffice for this: another way, or a fresh one, is needed.
+    FreshSignInNeeded,
     /// A sign-in link that is no good.
     BadSignInLink,
     /// The session is over.
@@ -76,6 +86,9 @@ impl ProblemKind {
             Self::BadRequest => ("bad_request", StatusCode::BAD_REQUEST, "Bad request"),
             Self::Unauthenticated => ("unauthenticated", StatusCode::UNAUTHORIZED, "Not signed in"),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
+            Self::ReasonRequired => ("reason_required", StatusCode::FORBIDDEN, "Reason required"),
+            Self::ApprovalRequired => ("approval_required", StatusCode::FORBIDDEN, "Approval required"),
+            Self::Conflict => ("conflict", StatusCode::PRECONDITION_FAILED, "Changed meanwhile"),
             Self::ForeignOrigin => ("foreign_origin", StatusCode::FORBIDDEN, "Request from another site"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "Not found"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
@@ -86,6 +99,8 @@ impl ProblemKind {
             Self::Taken => ("taken", StatusCode::CONFLICT, "Exists already"),
             Self::WrongHost => ("wrong_host", StatusCode::MISDIRECTED_REQUEST, "Wrong host"),
             Self::TooManyRequests => ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+            Self::SignInRefused => ("sign_in_refused", StatusCode::UNAUTHORIZED, "Not signed in"),
+            Self::FreshSignInNeeded => ("fresh_sign_in_needed", StatusCode::FORBIDDEN, "Sign in again for this"),
             Self::BadSignInLink => ("bad_sign_in_link", StatusCode::UNAUTHORIZED, "Sign-in link not valid"),
             Self::SessionEnded => ("session_ended", StatusCode::GONE, "Session ended"),
             Self::ReplayOver => ("replay_over", StatusCode::FORBIDDEN, "Replay over"),

@@ -21,6 +21,39 @@ pub fn for_sign_in() -> RateLimiter {
     RateLimiter::new(SIGN_IN_BURST, Duration::from_secs(2))
 }
 
+/// Bounds guesses at the passwords of one account: few from one address, and not too many from all addresses together, so
+/// that guessing is hopeless and its person, who comes from elsewhere, still gets through.
+pub fn for_accounts() -> AccountLimiter {
+    AccountLimiter {
+        from_one: RateLimiter::new(ACCOUNT_BURST, Duration::from_secs(30)),
+        from_all: RateLimiter::new(200, Duration::from_secs(5)),
+    }
+}
+
+/// Bounds how often one address may look at the sign-in page or set out from it: nothing is guessed there, but each costs.
+pub fn for_sign_in_pages() -> RateLimiter {
+    RateLimiter::new(120, Duration::from_millis(500))
+}
+
+/// How many tries at one account one address has at once.
+pub const ACCOUNT_BURST: u32 = 10;
+
+/// Token buckets by account, and by account and address.
+#[derive(Debug)]
+pub struct AccountLimiter {
+    from_one: RateLimiter,
+    from_all: RateLimiter,
+}
+
+impl AccountLimiter {
+    /// Takes one try at an account, whether or not there is one of this name.
+    pub fn take(&self, account: &str, from: Option<IpAddr>, now: UnixMillis) -> Result<(), Duration> {
+        let from = from.map(Address::of).map(Box::new);
+        self.from_one.take_for(Address::Account(account.into(), from), now)?;
+        self.from_all.take_for(Address::Account(account.into(), None), now)
+    }
+}
+
 /// Token buckets by address.
 #[derive(Debug)]
 pub struct RateLimiter {
@@ -37,9 +70,11 @@ struct Buckets {
 }
 
 /// IPv6 counts by /64: that is what one customer has to itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Address {
     One(IpAddr),
+    /// An account, from one address or from all.
+    Account(Box<str>, Option<Box<Self>>),
     /// Everybody who came when the table was full, or whose address is not known.
     Others,
 }
@@ -54,9 +89,13 @@ impl RateLimiter {
 
     /// Takes one try; if there is none left, says how long to wait for the next.
     pub fn take(&self, address: Option<IpAddr>, now: UnixMillis) -> Result<(), Duration> {
+        self.take_for(address.map_or(Address::Others, Address::of), now)
+    }
+
+    fn take_for(&self, address: Address, now: UnixMillis) -> Result<(), Duration> {
         let now = now.get();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let address = buckets.place(address.map_or(Address::Others, Address::of), now);
+        let address = buckets.place(address, now);
         let full_at = buckets.full_at.entry(address).or_insert(now);
         let then = (*full_at).max(now) + self.refill_millis;
         let over = then - now - self.burst * self.refill_millis;
@@ -139,6 +178,21 @@ mod tests {
         assert_eq!(take(&limiter, "2001:db8:0:1::1", at(0)), Ok(()));
         assert_eq!(take(&limiter, "192.0.2.1", at(0)), Ok(()));
         assert!(take(&limiter, "::ffff:192.0.2.1", at(0)).is_err(), "the same machine");
+    }
+
+    #[test]
+    fn guesses_at_an_account_are_few_and_its_person_elsewhere_gets_through() {
+        let limiter = for_accounts();
+        let (guesser, person) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        for _ in 0..ACCOUNT_BURST {
+            assert_eq!(limiter.take("ada@example.org", guesser, at(0)), Ok(()));
+        }
+        assert!(limiter.take("ada@example.org", guesser, at(0)).is_err());
+        assert_eq!(limiter.take("ada@example.org", person, at(0)), Ok(()));
+        assert_eq!(limiter.take("bob@example.org", guesser, at(0)), Ok(()));
+        let from = |n: u32| Some(IpAddr::from((0x0a00_0000 + n).to_be_bytes()));
+        let passed = (0..1000).filter(|n| limiter.take("ada@example.org", from(*n), at(0)).is_ok()).count();
+        assert!(passed < 200, "all addresses together: {passed}");
     }
 
     #[test]

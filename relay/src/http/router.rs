@@ -11,8 +11,9 @@ use utoipa_axum::routes;
 use super::extract::MAX_BODY_BYTES;
 use super::problem::{Problem, ProblemKind};
 use super::{
-    assets, audit_events, clusters, debug_images, health, inventory, login_sessions, me, middleware, recordings,
-    sessions,
+    access_requests, access_rules, api_tokens, assets, audit_events, clusters, debug_images, groups, health, inventory,
+    invitations, login_sessions, me, middleware, organisations, own_password, passkeys, people, recordings, sessions,
+    sign_in, sign_in_providers,
 };
 use crate::app::App;
 
@@ -20,12 +21,15 @@ use crate::app::App;
 #[openapi(
     info(
         title = "Podlatch",
-        description = "What browsers and scripts ask of a Podlatch relay. Every request that changes something needs an \
-                       `Origin` header that equals the relay's public URL. Failures are RFC 9457 problem documents."
+        description = "What browsers and scripts ask of a Podlatch relay. A browser proves itself with a cookie, a \
+                       program with `Authorization: Bearer plt_…` (an API token). With a cookie, every request that changes \
+                       something needs an `Origin` header that equals the relay's public URL. Failures are RFC 9457 problem documents."
     ),
     tags(
         (name = "login", description = "Signing in and out"),
+        (name = "people", description = "The organisation's people, their groups, and invitations"),
         (name = "clusters", description = "Registered clusters and what is in them"),
+        (name = "access", description = "Who may open what"),
         (name = "sessions", description = "Terminals"),
         (name = "recordings", description = "What was on the screens of sessions"),
         (name = "settings", description = "How the organisation is set up"),
@@ -43,6 +47,7 @@ pub fn router(app: App) -> Router {
         .route("/api", any(no_endpoint))
         .fallback(assets::serve)
         .method_not_allowed_fallback(no_method)
+        .layer(layer::from_fn_with_state(app.clone(), middleware::age_rights))
         .layer(layer::from_fn_with_state(app.clone(), middleware::require_origin))
         .layer(layer::from_fn_with_state(app.clone(), middleware::require_host));
     Router::new()
@@ -69,6 +74,45 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(login_sessions::create::post))
             .routes(routes!(login_sessions::delete_current::delete))
             .routes(routes!(me::get))
+            .routes(routes!(sign_in::methods::get))
+            .routes(routes!(sign_in::password::post))
+            .routes(routes!(sign_in::passkey_challenge::post))
+            .routes(routes!(sign_in::passkey::post))
+            .routes(routes!(sign_in::oidc_start::get))
+            .routes(routes!(sign_in::oidc_callback::get))
+            // One's own passwords and passkeys
+            .routes(routes!(own_password::get, own_password::put, own_password::delete))
+            .routes(routes!(passkeys::challenge::post))
+            .routes(routes!(passkeys::list::get, passkeys::create::post))
+            .routes(routes!(passkeys::change::patch, passkeys::delete::delete))
+            // How an organisation's people sign in
+            .routes(routes!(sign_in_providers::list::get, sign_in_providers::create::post))
+            .routes(routes!(sign_in_providers::change::put, sign_in_providers::delete::delete))
+            .routes(routes!(login_sessions::list::get))
+            .routes(routes!(login_sessions::revoke::delete))
+            .routes(routes!(login_sessions::switch::post))
+            .routes(routes!(organisations::get))
+            .routes(routes!(api_tokens::list::get))
+            .routes(routes!(api_tokens::create::post))
+            .routes(routes!(api_tokens::revoke::delete))
+            .routes(routes!(invitations::preview::post))
+            .routes(routes!(invitations::accept::post))
+            // People and groups
+            .routes(routes!(people::list::get))
+            .routes(routes!(people::get::get))
+            .routes(routes!(people::update::patch))
+            .routes(routes!(people::remove::delete))
+            .routes(routes!(invitations::list::get))
+            .routes(routes!(invitations::create::post))
+            .routes(routes!(invitations::revoke::delete))
+            .routes(routes!(groups::list::get))
+            .routes(routes!(groups::create::post))
+            .routes(routes!(groups::get::get))
+            .routes(routes!(groups::update::patch))
+            .routes(routes!(groups::delete::delete))
+            .routes(routes!(groups::list_members::get))
+            .routes(routes!(groups::add_member::put))
+            .routes(routes!(groups::remove_member::delete))
             // Clusters and what is in them
             .routes(routes!(clusters::list::get))
             .routes(routes!(clusters::get::get))
@@ -76,10 +120,26 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(clusters::update::patch))
             .routes(routes!(clusters::revoke::delete))
             .routes(routes!(clusters::join_tokens::post))
+            .routes(routes!(clusters::agents::get))
+            .routes(routes!(clusters::revoke_agent::delete))
+            .routes(routes!(clusters::access::put))
+            .routes(routes!(clusters::connection_tests::post))
+            .routes(routes!(clusters::connection_tests::post_registered))
             .routes(routes!(clusters::kubernetes_identity::get, clusters::kubernetes_identity::put))
             .routes(routes!(debug_images::get, debug_images::put))
             .routes(routes!(inventory::namespaces::get))
             .routes(routes!(inventory::namespace::get))
+            // Who may open what
+            .routes(routes!(access_rules::list::get))
+            .routes(routes!(access_rules::create::post))
+            .routes(routes!(access_rules::dry_run::post))
+            .routes(routes!(access_rules::get::get))
+            .routes(routes!(access_rules::update::put))
+            .routes(routes!(access_rules::delete::delete))
+            .routes(routes!(access_rules::explanation::get))
+            .routes(routes!(access_requests::list::get))
+            .routes(routes!(access_requests::create::post))
+            .routes(routes!(access_requests::decide::post))
             // What was done
             .routes(routes!(audit_events::list::get))
             .routes(routes!(audit_events::stream::get))
@@ -135,10 +195,23 @@ mod tests {
             for method in methods.as_object().expect("methods").keys() {
                 let path = path
                     .replace("{id}", "01890000-0000-7000-8000-000000000000")
+                    .replace("{user}", "01890000-0000-7000-8000-000000000000")
                     .replace("{namespace}", "shop")
+                    .replace("{agent}", "01890000-0000-7000-8000-000000000000")
                     .replace("{index}", "1");
                 let response = relay.request(&method.to_uppercase(), &path).json(Value::Null).send().await;
-                let expected: &[u16] = if path == "/api/v1/login-sessions" { &[422] } else { &[401] };
+                let expected: &[u16] = match path.strip_prefix("/api/v1/").unwrap_or_default() {
+                    "login-sessions" if method == "get" => &[401],
+                    "login-sessions"
+                    | "sign-in/password"
+                    | "sign-in/passkey"
+                    | "invitations/previews"
+                    | "invitations/acceptances" => &[422],
+                    "sign-in/methods" | "sign-in/passkey/challenge" => &[200],
+                    // A browser is on its way: it is sent to a page that says what is wrong.
+                    browser if browser.starts_with("sign-in/oidc/") => &[303],
+                    _ => &[401],
+                };
                 assert!(expected.contains(&response.status), "{method} {path}: {}", response.status);
             }
         }

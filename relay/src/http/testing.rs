@@ -12,8 +12,8 @@ use http_body_util::BodyExt;
 use podlatch_protocol::id::{AgentId, ClusterId, LoginSessionId, OrganisationId, UserId};
 use podlatch_protocol::request::AfterExit;
 use serde_json::Value;
-use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -21,6 +21,8 @@ use super::client::PeerAddress;
 use super::{rate_limit, router};
 use crate::app::App;
 use crate::audit::Receivers;
+use crate::auth::seal::SealingKeys;
+use crate::auth::sign_in::{PasswordSignIn, SignInMethods};
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::{Clock, ClockHand, UnixMillis};
 use crate::config::{CommandSource, Config, TlsEnd};
@@ -29,16 +31,19 @@ use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use crate::domain::audit::Origin;
 use crate::domain::cluster::{Cluster, ClusterType};
 use crate::domain::labels::Labels;
+use crate::domain::login::{LoginMethod, Scope};
 use crate::domain::organisation::{ClientInfo, Membership, Role};
 use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
 use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
+use crate::outbound::{AddressPolicy, Dialler, SystemResolver};
+use crate::public::keeper::KeeperBell;
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, StoreLocation};
 use crate::replay::Replays;
 use crate::session::{Sessions, Settings};
-use crate::store::{DatabaseUrl, NewCluster, NewLoginSession, NewOrganisation, NewSignInLink, Store};
+use crate::store::{DatabaseUrl, NewApiToken, NewCluster, NewLoginSession, NewOrganisation, NewSignInLink, Store};
 use crate::tunnel::Agents;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -75,12 +80,14 @@ impl TestRelay {
         let config = Config {
             data: folder.path().to_owned(),
             database,
+            sealing_key_file: None,
             http_listen: loopback,
             tunnel_listen: loopback,
             public_url: None,
             tunnel_address: None,
             tls: TlsEnd::Nowhere,
             trusted_proxies: Vec::new(),
+            outbound: AddressPolicy::default(),
             grace: Duration::from_mins(5),
             limits: SessionLimits::default(),
             after_exit: AfterExit::Leave,
@@ -88,6 +95,8 @@ impl TestRelay {
             recordings_patience: Duration::from_mins(2),
             commands: CommandSource::Screen,
             audit: Receivers::default(),
+            passwords: PasswordSignIn::On,
+            issuers: AddressPolicy::default(),
         };
         let parts = RecorderParts {
             hot: data_folder::create_hot_logs(folder.path()).expect("a folder"),
@@ -106,22 +115,34 @@ impl TestRelay {
             settings,
             TaskTracker::new(),
         );
+        let sealing = SealingKeys::load_or_create(None, folder.path(), &Entropy::system()).expect("is made");
+        let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
         let app = App {
             config: Arc::new(config),
             public_url: Arc::new(ORIGIN.parse().expect("a URL")),
             store,
             clock,
             entropy: Entropy::system(),
+            sealing,
             lifecycle: Lifecycle::new(),
             joining: Some(Arc::new(Joining {
                 relay: "relay.example.org:4433".parse().expect("an address"),
                 pin: format!("sha256:{}", "ab".repeat(32)).parse().expect("a pin"),
             })),
             agents: Agents::default(),
+            dialler,
+            public_clusters: KeeperBell::default(),
             sessions,
             archives,
             replays: Replays::default(),
             sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+            sign_in: SignInMethods::new(
+                PasswordSignIn::On,
+                AddressPolicy::default(),
+                &"http://localhost:8080".parse().expect("a URL"),
+                &Entropy::system(),
+            )
+            .expect("makes ready"),
         };
         Self { router: router::router(app.clone()), app, hand, _folder: folder }
     }
@@ -165,6 +186,7 @@ impl TestRelay {
         let login = NewLoginSession {
             id: self.id(LoginSessionId::new),
             hash: cookie.hash(),
+            method: LoginMethod::Link,
             expires_at: now.plus(Duration::from_hours(12)),
             client: ClientInfo::default(),
         };
@@ -172,11 +194,38 @@ impl TestRelay {
         SignedIn { membership, cookie: format!("podlatch={}", cookie.expose()) }
     }
 
+    /// A connection past the store, for what no part of the relay does.
+    async fn database(&self) -> SqliteConnection {
+        let DatabaseUrl::Sqlite(path) = &self.app.config.database else { panic!("is SQLite") };
+        SqliteConnectOptions::new().filename(path).connect().await.expect("opens")
+    }
+
+    /// Runs statements past the store.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&mut self.database().await).await.expect("is done");
+    }
+
+    /// An API token of somebody, good for a day; the header's value.
+    pub(crate) async fn api_token(&self, of: &SignedIn, scopes: impl IntoIterator<Item = Scope>) -> String {
+        let (token, now) = (Token::generate(TokenKind::Api, &self.app.entropy), self.app.clock.now());
+        let new = NewApiToken {
+            id: self.id(LoginSessionId::new),
+            hash: token.hash(),
+            organisation: of.membership.organisation.id,
+            user: of.membership.user.id,
+            name: "a machine".parse().expect("a name"),
+            scopes: scopes.into_iter().collect(),
+            expires_at: now.plus(Duration::from_hours(24)),
+            client: ClientInfo::default(),
+        };
+        self.app.store.create_api_token(&new, &Origin::operator(), now).await.expect("creates");
+        format!("Bearer {}", token.expose())
+    }
+
     /// Makes somebody a member of another's organisation, which no part of the relay can do yet, and signs them in there.
     pub(crate) async fn joins(&self, of: &SignedIn, email: &str, role: Role) -> SignedIn {
         let (_, own) = self.sign_in_link(email).await;
-        let DatabaseUrl::Sqlite(path) = &self.app.config.database else { panic!("is SQLite") };
-        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("opens");
+        let mut connection = self.database().await;
         sqlx::query("UPDATE memberships SET organisation_id = $1, role = $2 WHERE organisation_id = $3")
             .bind(of.membership.organisation.id.as_uuid())
             .bind(role.slug())
@@ -213,9 +262,19 @@ impl TestRelay {
             agent_version: String::new(),
             kubernetes_version: String::new(),
             certificate_expires_at: now.plus(Duration::from_hours(24)),
+            cloned: None,
+            about: None,
         };
         self.app.store.insert_agent(&agent, &ClientInfo::default()).await.expect("inserts");
         agent.id
+    }
+
+    /// Suspends every user, membership or organisation (`1`), or lifts that (`NULL`), past the store.
+    pub(crate) async fn suspend(&self, table: &'static str, since: &'static str) {
+        let DatabaseUrl::Sqlite(path) = &self.app.config.database else { panic!("is SQLite") };
+        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("opens");
+        let sql = format!("UPDATE {table} SET suspended_at = {since}");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("updates");
     }
 
     pub(crate) fn get(&self, path: &str) -> TestRequest<'_> {

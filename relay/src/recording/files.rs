@@ -111,6 +111,12 @@ impl Files {
         Ok(())
     }
 
+    /// Takes back what was written in half: both files end where they last agreed.
+    pub(super) fn undo(&mut self) -> io::Result<()> {
+        self.output.set_len(self.end.position.recorded)?;
+        self.timeline.set_len(self.end.timeline)
+    }
+
     /// A handle of its own for the output, good for as long as it is held.
     pub(super) fn output(&self) -> io::Result<File> {
         self.output.try_clone()

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// Most output that is kept, in bytes: what one viewer may have in flight.
 const CAPACITY_BYTES: u64 = 256 * 1024;
@@ -43,16 +43,29 @@ impl Tail {
         self.chunks = VecDeque::new();
     }
 
-    /// Output from `offset` on, at most `limit` bytes; `None` where it is no longer, or not yet, here.
+    /// Output from `offset` on, `limit` bytes or all that is there; `None` where it is no longer, or not yet, here. What lies
+    /// in several pieces is joined: whoever is behind gets it in few messages.
     pub(super) fn slice(&self, offset: u64, limit: usize) -> Option<Bytes> {
         let mut skip = usize::try_from(offset.checked_sub(self.base)?).ok()?;
-        for chunk in &self.chunks {
+        let mut chunks = self.chunks.iter();
+        let first = loop {
+            let chunk = chunks.next()?;
             if skip < chunk.len() {
-                return Some(chunk.slice(skip..chunk.len().min(skip.saturating_add(limit))));
+                break chunk.slice(skip..chunk.len().min(skip.saturating_add(limit)));
             }
             skip -= chunk.len();
+        };
+        let missing = limit - first.len();
+        let Some(second) = chunks.next().filter(|_| missing > 0) else {
+            return Some(first);
+        };
+        let there = usize::try_from(self.end - offset).unwrap_or(usize::MAX);
+        let mut joined = BytesMut::with_capacity(limit.min(there));
+        joined.extend_from_slice(&first);
+        for chunk in std::iter::once(second).chain(chunks) {
+            joined.extend_from_slice(&chunk[..chunk.len().min(limit - joined.len())]);
         }
-        None
+        Some(joined.freeze())
     }
 }
 
@@ -65,7 +78,9 @@ mod tests {
         let mut tail = Tail::at(10);
         tail.push(Bytes::from_static(b"hello"));
         tail.push(Bytes::from_static(b"world"));
-        assert_eq!(tail.slice(10, 99).as_deref(), Some(&b"hello"[..]));
+        assert_eq!(tail.slice(10, 99).as_deref(), Some(&b"helloworld"[..]));
+        assert_eq!(tail.slice(12, 5).as_deref(), Some(&b"llowo"[..]));
+        assert_eq!(tail.slice(10, 5).as_deref(), Some(&b"hello"[..]));
         assert_eq!(tail.slice(12, 2).as_deref(), Some(&b"ll"[..]));
         assert_eq!(tail.slice(16, 99).as_deref(), Some(&b"orld"[..]));
         assert_eq!(tail.slice(20, 99), None);

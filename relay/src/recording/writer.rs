@@ -1,15 +1,17 @@
 //! The threads that write and sync recordings.
 
+mod writing;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, mpsc as std_mpsc};
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use podlatch_protocol::id::{OrganisationId, SessionId};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -17,8 +19,9 @@ use super::files::Files;
 use super::sealing::{Pace, Phase, SealQueue, Sealed, Worker};
 use super::store::{Durability, RecordingsStore};
 use super::timeline::{Event, Exit, Mark};
-use super::{IN_FLIGHT_BYTES, NewRecording, Piece, Position, Recording, RecordingError, SessionKey, Shared};
+use super::{NewRecording, Piece, Position, Recording, RecordingError, SessionKey, Shared};
 use crate::clock::UnixMillis;
+use writing::{Run, Work, Writer};
 
 /// Jobs of all sessions that may wait for the writer.
 const QUEUED_JOBS: usize = 1024;
@@ -63,6 +66,10 @@ pub(super) enum Job {
     Sync {
         recording: Arc<Shared>,
     },
+    /// What could not be written a moment ago is to be tried once more.
+    Again {
+        recording: Arc<Shared>,
+    },
 }
 
 impl Job {
@@ -81,6 +88,7 @@ impl std::fmt::Debug for Job {
             Self::Mark { .. } => "Job::Mark",
             Self::Finish { .. } => "Job::Finish",
             Self::Sync { .. } => "Job::Sync",
+            Self::Again { .. } => "Job::Again",
         })
     }
 }
@@ -143,7 +151,9 @@ impl Recorder {
         let (sync, sync_queue) = std_mpsc::sync_channel(QUEUED_SYNCS);
         let (sealing, seal_queue) = SealQueue::new();
         let seal = sealing.clone();
-        std::thread::Builder::new().name("recording-writer".into()).spawn(move || write_all(queue, &sync))?;
+        let (weak, runtime) = (jobs.downgrade(), Handle::current());
+        let writer = Writer::new(sync, weak, runtime);
+        std::thread::Builder::new().name("recording-writer".into()).spawn(move || write_all(queue, writer))?;
         std::thread::Builder::new().name("recording-syncer".into()).spawn(move || sync_all(&sync_queue, &seal))?;
         tokio::spawn(Worker::new(parts.store, pace, parts.patience, parts.sealed).run(seal_queue));
         Ok(Self { hot: Arc::new(parts.hot), jobs, sealing, durability })
@@ -223,7 +233,7 @@ fn folders<Id: FromStr>(parent: &Path) -> io::Result<Vec<(Id, PathBuf)>> {
     Ok(found)
 }
 
-fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncRequest>) {
+fn write_all(mut queue: mpsc::Receiver<Job>, mut writer: Writer) {
     let mut batch = Vec::with_capacity(BATCH_JOBS);
     while queue.blocking_recv_many(&mut batch, BATCH_JOBS) > 0 {
         let mut jobs = batch.drain(..).peekable();
@@ -234,88 +244,17 @@ fn write_all(mut queue: mpsc::Receiver<Job>, sync: &std_mpsc::SyncSender<SyncReq
                     while let Some(Job::Output { piece, .. }) = jobs.next_if(|job| job.follows(&recording)) {
                         run.push(piece);
                     }
-                    write_output(&recording, run, sync);
+                    writer.take(&recording, Work::Output(run));
                 }
-                Job::Note { recording, event, at } => note(&recording, event, at, sync),
-                Job::Mark { recording, mark, source_end, at } => write_mark(&recording, mark, (source_end, at), sync),
-                Job::Finish { recording, exit, at, done } => {
-                    note(&recording, Event::Exit(exit), at, sync);
-                    // An error means that nobody waits any more.
-                    let _over = done.send(recording.position());
+                Job::Note { recording, event, at } => writer.take(&recording, Work::Note { event, at }),
+                Job::Mark { recording, mark, source_end, at } => {
+                    writer.take(&recording, Work::Mark { mark, source_end, at });
                 }
-                Job::Sync { recording } => ask_for_sync(&recording, sync),
+                Job::Finish { recording, exit, at, done } => writer.take(&recording, Work::Finish { exit, at, done }),
+                Job::Sync { recording } => ask_for_sync(&recording, &writer.sync),
+                Job::Again { recording } => writer.take_again(&recording),
             }
         }
-    }
-}
-
-/// Pieces of output that follow each other.
-struct Run {
-    pieces: Vec<Bytes>,
-    source_end: u64,
-    at: UnixMillis,
-}
-
-impl Run {
-    fn of(piece: Piece) -> Self {
-        Self { pieces: vec![piece.bytes], source_end: piece.source_end, at: piece.at }
-    }
-
-    fn push(&mut self, piece: Piece) {
-        self.pieces.push(piece.bytes);
-        self.source_end = piece.source_end;
-        self.at = piece.at;
-    }
-}
-
-/// Writes output that arrived in several pieces, as one.
-fn write_output(recording: &Arc<Shared>, run: Run, sync: &std_mpsc::SyncSender<SyncRequest>) {
-    if recording.room.is_closed() {
-        return;
-    }
-    let room = run.pieces.iter().map(|piece| piece.len().min(IN_FLIGHT_BYTES)).sum();
-    let result = recording.files().append(&run.pieces, run.source_end, run.at);
-    let Some(position) = note_failure(recording, result) else {
-        return;
-    };
-    {
-        let mut tail = recording.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        for piece in run.pieces {
-            tail.push(piece);
-        }
-    }
-    recording.move_to(position);
-    recording.room.add_permits(room);
-    let unsynced = position.source - recording.synced.borrow().position.source;
-    ask_for_sync(recording, sync);
-    if unsynced >= SYNC_AT_BYTES && recording.sync.ask(NOW) {
-        request_sync(recording, SyncRequest::Now(Arc::clone(recording)), sync);
-    }
-}
-
-fn note(recording: &Arc<Shared>, event: Event, at: UnixMillis, sync: &std_mpsc::SyncSender<SyncRequest>) {
-    if recording.room.is_closed() {
-        return;
-    }
-    let result = recording.files().note(event, at);
-    if note_failure(recording, result).is_some() {
-        ask_for_sync(recording, sync);
-    }
-}
-
-fn write_mark(
-    recording: &Arc<Shared>,
-    mark: Mark,
-    (source_end, at): (u64, UnixMillis),
-    sync: &std_mpsc::SyncSender<SyncRequest>,
-) {
-    if recording.room.is_closed() {
-        return;
-    }
-    let result = recording.files().mark(mark, source_end, at);
-    if let Some(position) = note_failure(recording, result) {
-        recording.move_to(position);
-        ask_for_sync(recording, sync);
     }
 }
 

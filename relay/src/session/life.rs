@@ -12,7 +12,7 @@ use crate::domain::session_limits::IdleLimits;
 
 /// For how long an agent lets bytes pass after a lease: a right that is withdrawn, and an agent that cannot be told, freeze a
 /// session within this.
-const LEASE_VALID: Duration = Duration::from_secs(15);
+pub(super) const LEASE_VALID: Duration = Duration::from_secs(15);
 
 /// How often a lease is renewed: two may be lost before the session freezes.
 const LEASE_INTERVAL: Duration = Duration::from_secs(5);
@@ -119,9 +119,9 @@ impl Life {
         self.idle_close_at().map_or(self.expires_at, |idle| idle.min(self.expires_at))
     }
 
-    /// The lease to give at `now`.
-    pub(super) fn lease(&self, now: UnixMillis) -> Lease {
-        lease(self.expires_at, now)
+    /// The lease to give at `now`, for as long as its right was seen to stand.
+    pub(super) fn lease(&self, valid_for: Duration, now: UnixMillis) -> Lease {
+        Lease { valid_for, ..lease(self.expires_at, now) }
     }
 
     /// What viewers are told.
@@ -202,8 +202,10 @@ mod tests {
 
     #[test]
     fn a_lease_says_what_is_left() {
-        assert_eq!(life().lease(at(3_590)).expires_in, Duration::from_secs(10));
-        assert_eq!(life().lease(at(3_700)).expires_in, Duration::ZERO);
+        let valid = Duration::from_secs(3);
+        let lease = life().lease(valid, at(3_590));
+        assert_eq!((lease.valid_for, lease.expires_in), (valid, Duration::from_secs(10)));
+        assert_eq!(life().lease(valid, at(3_700)).expires_in, Duration::ZERO);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use podlatch_link::framing::{FrameReader, FrameWriter, ReadError};
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::{Frame, FrameKind};
@@ -11,7 +12,6 @@ use podlatch_protocol::identity::Identity;
 use podlatch_protocol::limits::DEBUG_START;
 use podlatch_protocol::request::{Attach, MarkNonce, OpenWith, Reap, ReapReply, Request};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, InputApplied, Opened, Output, ToRelay};
-use quinn::{RecvStream, SendStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -45,7 +45,7 @@ const NEWS: usize = 16;
 /// The writing half, with its news.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) writer: FrameWriter<SendStream>,
+    pub(super) writer: FrameWriter<SendHalf>,
     pub(super) news: mpsc::Receiver<News>,
 }
 
@@ -111,8 +111,8 @@ pub(super) async fn reap(agent: &AgentHandle, reap: Reap) -> Cleanup {
 /// A stream whose first answer was taken.
 #[derive(Debug)]
 pub(super) struct HalfOpen {
-    writer: FrameWriter<SendStream>,
-    reader: FrameReader<RecvStream>,
+    writer: FrameWriter<SendHalf>,
+    reader: FrameReader<RecvHalf>,
 }
 
 async fn ask(agent: &AgentHandle, request: Request, limit: Duration) -> Result<(ToRelay, HalfOpen), Refusal> {
@@ -163,7 +163,7 @@ impl HalfOpen {
 }
 
 struct Reading {
-    reader: FrameReader<RecvStream>,
+    reader: FrameReader<RecvHalf>,
     recording: Recording,
     /// Output below this source offset was read.
     next: u64,

@@ -14,6 +14,7 @@ mod link;
 mod marks;
 mod open;
 mod pace;
+mod rights;
 mod sessions;
 mod size;
 mod task;
@@ -115,6 +116,8 @@ enum AgentNews {
     },
     Silent,
     Answering,
+    /// Its right was withdrawn; its sessions end for this.
+    Revoked(EndCause),
 }
 
 impl SessionHandle {

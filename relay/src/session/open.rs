@@ -8,6 +8,7 @@ use podlatch_protocol::request::{MarkNonce, Open, OpenWith, Program, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::flow::Flow;
@@ -18,11 +19,12 @@ use crate::clock::UnixMillis;
 use crate::config::CommandSource;
 use crate::domain::access::Actor;
 use crate::domain::audit::{Action, NewEvent, Origin, Outcome, Place};
-use crate::domain::cluster::Cluster;
+use crate::domain::cluster::{Cluster, ClusterType};
 use crate::domain::kubernetes::identity_of;
+use crate::domain::name::ReasonText;
 use crate::domain::organisation::ClientInfo;
-use crate::domain::session::{NewSession, Session, SessionEnd, SessionState};
-use crate::domain::session_limits::SessionLimits;
+use crate::domain::session::{NewSession, Session, SessionAccess, SessionEnd, SessionState};
+use crate::domain::session_limits::{LimitSettings, SessionLimits};
 use crate::recording::{NewRecording, Position, RecordingError};
 use crate::store::StoreError;
 use crate::tunnel::AgentHandle;
@@ -42,6 +44,12 @@ pub struct OpenSession {
     pub program: Program,
     /// The terminal's size.
     pub size: TerminalSize,
+    /// Why.
+    pub reason: Option<ReasonText>,
+    /// By what right.
+    pub access: SessionAccess,
+    /// What the access rules say about its length.
+    pub limits: LimitSettings,
     /// Adds a container of this image to the pod, and opens the terminal there.
     pub debug: Option<DebugImage>,
 }
@@ -74,9 +82,15 @@ impl Sessions {
     /// Opens a session. Not cancel safe: a cancelled one may leave a process behind until its agent is asked about it.
     pub async fn open(&self, request: OpenSession) -> Result<Session, OpenError> {
         let shared = &self.shared;
-        let now = shared.clock.now();
+        let (now, right_at) = (shared.clock.now(), Instant::now());
         let Some(agent) = shared.agents.pick(request.cluster.id) else {
-            let refusal = Refusal::new(RefusalCode::AgentOffline, "");
+            let refusal = match request.cluster.cluster_type {
+                ClusterType::Private => Refusal::new(RefusalCode::AgentOffline, ""),
+                ClusterType::Public => {
+                    let detail = "the relay cannot use the credential of this cluster; replace it";
+                    Refusal::new(RefusalCode::KubernetesUnreachable, detail)
+                }
+            };
             shared.store.append_audit(&not_begun(&request, &refusal, now)).await?;
             return Err(refusal.into());
         };
@@ -88,13 +102,18 @@ impl Sessions {
             }
         };
         let debug = request.debug;
-        let settings = shared.store.limit_settings(request.actor.organisation, request.cluster.id).await?;
+        let mut settings = shared.store.limit_settings(request.actor.organisation, request.cluster.id).await?;
+        settings.push(request.limits);
         let limits = SessionLimits::strictest(shared.settings.limits, &settings);
         let new = NewSession {
             id: SessionId::new(now.since_epoch(), &shared.entropy.bytes()),
             organisation: request.actor.organisation,
             cluster: request.cluster.id,
-            agent: Some(agent.agent()),
+            // What the relay runs itself is no agent's.
+            agent: match request.cluster.cluster_type {
+                ClusterType::Private => Some(agent.agent()),
+                ClusterType::Public => None,
+            },
             user: request.actor.user,
             login_session: request.actor.login_session,
             target: request.target,
@@ -104,6 +123,8 @@ impl Sessions {
             started_at: now,
             expires_at: now.plus(limits.session_max),
             idle: limits.idle,
+            reason: request.reason,
+            access: request.access,
         };
         shared.store.insert_session(&new).await?;
         let begun =
@@ -155,7 +176,7 @@ impl Sessions {
         let stored = shared.store.get_session(new.organisation, id).await?.ok_or(StoreError::Missing("the session"))?;
         // Its state was just stored; a second process could only have ended it.
         let stored = Session { state: SessionState::Live(opened), ..stored };
-        self.spawn(&stored, recording, StartFrom::Open { half, agent, flow }, marks);
+        self.spawn(&stored, recording, StartFrom::Open { half, agent, flow, right_at }, marks);
         Ok(stored)
     }
 

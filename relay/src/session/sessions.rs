@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use super::commands::{self, Commands};
 use super::life::Life;
 use super::pace::Typists;
+use super::rights::Rights;
 use super::task::{Begin, Owner, StartFrom};
 use super::typed::Typed;
 use super::{AgentNews, Command, SessionHandle, Status, link};
@@ -25,7 +26,7 @@ use crate::config::CommandSource;
 use crate::domain::session::{Session, SessionEnd, SessionState};
 use crate::domain::session_limits::SessionLimits;
 use crate::entropy::Entropy;
-use crate::recording::{Recorder, Recording};
+use crate::recording::{OutputEnd, Recorder, Recording};
 use crate::store::{Departure, Store, StoreError};
 use crate::tunnel::{AgentEvent, AgentHandle, Agents};
 
@@ -64,6 +65,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) tracker: TaskTracker,
     pub(super) typed: Typed,
+    pub(super) rights: Rights,
     /// What the grid of the leases is counted from.
     pub(super) epoch: Instant,
     live: Mutex<HashMap<SessionId, Live>>,
@@ -114,7 +116,9 @@ impl Sessions {
     ) -> Self {
         let (typed, epoch) = (Typed::default(), Instant::now());
         let (live, typists) = (Mutex::default(), Mutex::default());
-        let shared = Shared { store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live, typists };
+        let rights = Rights::default();
+        let shared =
+            Shared { rights, store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live, typists };
         Self { shared: Arc::new(shared) }
     }
 
@@ -128,6 +132,9 @@ impl Sessions {
         }
         for session in self.shared.store.unfinished_sessions().await? {
             match &session.state {
+                // It was held by the relay itself, so its exec is gone. What may be left of it is looked for when the cluster
+                // is served again.
+                SessionState::Live(_) if session.request.agent.is_none() => self.end_lost(&session).await?,
                 SessionState::Live(_) => self.restore_one(&session).await?,
                 // The agent may have started it all the same; it is reaped when the agent connects.
                 SessionState::Opening => self.end_stored(&session, EndCause::AgentLost, Cleanup::Unconfirmed).await?,
@@ -157,6 +164,26 @@ impl Sessions {
         Ok(())
     }
 
+    /// Ends a session that nobody holds any more, in its recording too.
+    async fn end_lost(&self, session: &Session) -> Result<(), StoreError> {
+        info!(session.id = %session.id(), "a session in a public cluster ended with the relay's earlier life");
+        let (cause, cleanup) = (EndCause::RelayRestarted, Cleanup::Unconfirmed);
+        let recording = self.shared.recorder.resume(session.request.organisation, session.id()).await;
+        let length = recording.as_ref().map_or(0, |recording| recording.position().recorded);
+        let ended = Ended { cause, outcome: ExitOutcome::Unknown, cleanup, output_length: length };
+        match recording {
+            Ok(recording) => {
+                if let Err(error) = recording.finish(&ended, OutputEnd::Unknown, self.shared.clock.now()).await {
+                    warn!(session.id = %session.id(), %error, "a session's end was not recorded");
+                }
+                recording.seal();
+            }
+            Err(error) => warn!(session.id = %session.id(), %error, "a session's end was not recorded"),
+        }
+        let end = SessionEnd { at: self.shared.clock.now(), ended };
+        self.shared.store.session_ended(session.request.organisation, session.id(), &end).await.map(drop)
+    }
+
     async fn end_stored(&self, session: &Session, cause: EndCause, cleanup: Cleanup) -> Result<(), StoreError> {
         let ended = Ended { cause, outcome: ExitOutcome::Unknown, cleanup, output_length: 0 };
         let end = SessionEnd { at: self.shared.clock.now(), ended };
@@ -180,6 +207,10 @@ impl Sessions {
             StartFrom::Open { .. } => Status::Live,
             StartFrom::Restart { .. } => Status::AgentSilent,
         });
+        let agent = match &start {
+            StartFrom::Open { agent, .. } => Some(agent.agent()),
+            StartFrom::Restart { .. } => session.request.agent,
+        };
         let life = Life::of(session);
         let life_view = watch::Sender::new(life.view());
         let handle = SessionHandle {
@@ -209,7 +240,7 @@ impl Sessions {
             follower: self.follow_commands(session, &recording),
             recording,
         };
-        self.shared.table().insert(session.id(), Live { agent: session.request.agent, handle });
+        self.shared.table().insert(session.id(), Live { agent, handle });
         self.shared.tracker.spawn(Owner::new(Arc::clone(&self.shared), begin).run());
     }
 
@@ -247,6 +278,7 @@ impl Sessions {
                 AgentEvent::Connected { handle, .. } => self.agent_connected(&handle).await,
                 AgentEvent::Silent { agent, .. } => self.tell(agent, &AgentNews::Silent).await,
                 AgentEvent::Answering { agent, .. } => self.tell(agent, &AgentNews::Answering).await,
+                AgentEvent::Revoked { agent, cause } => self.tell(agent, &AgentNews::Revoked(cause)).await,
                 // Its streams end by themselves, and each owner sees its own.
                 AgentEvent::Disconnected { .. } => {}
             }

@@ -31,11 +31,17 @@ use crate::tunnel::AgentHandle;
 /// How long the agent may take to end a session: five seconds for the killing, and the way there and back.
 const END_TIMEOUT: Duration = Duration::from_secs(9);
 
+/// How long an agent whose right was withdrawn has for it; then it is disconnected anyhow.
+const REVOKED_TIMEOUT: Duration = Duration::from_millis(1_200);
+
 /// How long the last output may take to become durable before its agent may forget it.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Between two attempts to take a session over from an agent that is connected but does not hand it over.
 const ATTACH_AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two attempts to give a lease to a session of which it is not known whether its right stands.
+const RIGHT_AGAIN: Duration = Duration::from_millis(250);
 
 /// Wall time may jump; it is looked at this often at least.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -65,7 +71,13 @@ pub(super) struct Begin {
 /// Where an owner begins.
 pub(super) enum StartFrom {
     /// The process has just been started.
-    Open { half: HalfOpen, agent: AgentHandle, flow: Flow },
+    Open {
+        half: HalfOpen,
+        agent: AgentHandle,
+        flow: Flow,
+        /// When it was decided that the person may.
+        right_at: Instant,
+    },
     /// The relay was restarted; the agent is still to connect.
     Restart { end: Position },
 }
@@ -144,6 +156,8 @@ pub(super) struct Owner {
     size: SizePacer,
     /// When the agent's lease is to be renewed; never while it is silent: leases that arrive late would last too long.
     lease_at: Option<Instant>,
+    /// When this relay decided, at its opening, that the person may.
+    right_at: Option<Instant>,
     /// Since when nobody looks.
     unwatched_since: Option<Instant>,
     /// Output below this source offset was submitted to the recording.
@@ -157,14 +171,15 @@ impl Owner {
         let now = Instant::now();
         let (written, stripped) = (begin.recording.written(), begin.recording.stripped());
         let (durable, failure) = (begin.recording.durable(), begin.recording.failure());
-        let (path, agent, flow, received, viewed) = match begin.start {
-            StartFrom::Open { half, agent, flow } => {
+        let (path, agent, flow, received, viewed, right_at) = match begin.start {
+            StartFrom::Open { half, agent, flow, right_at } => {
                 let output = (begin.recording.clone(), 0);
                 let link = half.start(output, begin.marks, shared.clock.clone(), &shared.tracker);
-                (Path::Linked(link), Some(agent), flow, 0, false)
+                (Path::Linked(link), Some(agent), flow, 0, false, Some(right_at))
             }
             StartFrom::Restart { end } => {
-                (Path::Waiting { since: now, again: None }, None, Flow::at(end.recorded), end.source, end.recorded > 0)
+                let path = Path::Waiting { since: now, again: None };
+                (path, None, Flow::at(end.recorded), end.source, end.recorded > 0, None)
             }
         };
         let lease_at = agent.is_some().then(|| next_lease(shared.epoch, now));
@@ -199,6 +214,7 @@ impl Owner {
             viewed,
             size: SizePacer::default(),
             lease_at,
+            right_at,
             unwatched_since: Some(now),
             received,
             output_end: OutputEnd::Unknown,
@@ -214,7 +230,8 @@ impl Owner {
                 break ended;
             }
         };
-        self.finish(ended).await;
+        // Rare and large: it must not make every session's task larger.
+        Box::pin(self.finish(ended)).await;
     }
 
     /// Cancel safe: every branch is.
@@ -371,9 +388,10 @@ impl Owner {
                     Some(before) if before == handle.instance() => EndCause::ConnectionLost,
                     Some(_) | None => EndCause::AgentRestarted,
                 };
-                let cleanup = self.reap(&handle).await;
+                let cleanup = Box::pin(self.reap(&handle)).await;
                 return Next::Finish(self.end_without_agent(self.cause_or(cause), cleanup));
             }
+            AgentNews::Revoked(cause) => return self.handle_revoked(cause),
             AgentNews::Silent => {
                 self.lease_at = None;
                 self.tell_viewers(Status::AgentSilent);
@@ -386,6 +404,18 @@ impl Owner {
             }
         }
         Next::GoOn
+    }
+
+    /// The agent's right was withdrawn. While it is still there it gets a moment to end the processes; it is not waited for.
+    fn handle_revoked(&mut self, cause: EndCause) -> Next {
+        if !matches!(self.path, Path::Linked(_)) {
+            return Next::Finish(self.end_without_agent(self.cause_or(cause), Cleanup::Unconfirmed));
+        }
+        let next = self.close(cause);
+        if let Stage::Closing { deadline, .. } = &mut self.stage {
+            *deadline = (*deadline).min(Instant::now() + REVOKED_TIMEOUT);
+        }
+        next
     }
 
     fn attach(&mut self) {
@@ -424,7 +454,7 @@ impl Owner {
         match refusal.code {
             RefusalCode::NoSuchSession => {
                 let cleanup = match self.agent.clone() {
-                    Some(agent) => self.reap(&agent).await,
+                    Some(agent) => Box::pin(self.reap(&agent)).await,
                     None => Cleanup::Unconfirmed,
                 };
                 Next::Finish(self.end_without_agent(self.cause_or(EndCause::ConnectionLost), cleanup))
@@ -432,7 +462,7 @@ impl Owner {
             RefusalCode::BadRequest => {
                 error!(session.id = %self.session, %refusal, "an agent cannot continue a session's output");
                 let cleanup = match self.agent.clone() {
-                    Some(agent) => self.reap(&agent).await,
+                    Some(agent) => Box::pin(self.reap(&agent)).await,
                     None => Cleanup::Unconfirmed,
                 };
                 Next::Finish(self.end_without_agent(EndCause::OutputLost, cleanup))
@@ -446,6 +476,9 @@ impl Owner {
 
     fn handle_closed(&mut self, received: u64, fault: Option<Fault>) -> Next {
         self.received = received;
+        if let Some(cause) = self.agent.as_ref().and_then(AgentHandle::withdrawn) {
+            return Next::Finish(self.end_without_agent(self.cause_or(cause), Cleanup::Unconfirmed));
+        }
         self.wait_for_agent(Some(Instant::now()));
         match fault {
             None => Next::GoOn,
@@ -550,9 +583,14 @@ impl Owner {
         self.tell(&ToAgent::Credit(limit));
     }
 
-    /// Lets the agent go on with the session, if there is one.
+    /// Lets the agent go on with the session, if there is one, for as long as its right was seen to stand.
     fn renew_lease(&mut self) {
-        let lease = self.life.lease(self.shared.clock.now());
+        let now = Instant::now();
+        let Some(valid_for) = self.shared.rights.lease(self.session, self.right_at, now) else {
+            self.lease_at = Some(now + RIGHT_AGAIN);
+            return;
+        };
+        let lease = self.life.lease(valid_for, self.shared.clock.now());
         self.tell(&ToAgent::Lease(lease));
         self.lease_at = Some(next_lease(self.shared.epoch, Instant::now()));
     }

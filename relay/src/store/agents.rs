@@ -1,14 +1,17 @@
 //! Enrolled agents.
 
+use podlatch_protocol::close::EndCause;
+use podlatch_protocol::control::About;
 use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId};
 use uuid::Uuid;
 
 use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::rows::{known, number, public_key, time};
-use super::{List, Page, PageRequest, Store, StoreError};
+use super::{List, Page, PageRequest, Store, StoreError, Tx};
+use crate::auth::token::TokenHash;
 use crate::clock::UnixMillis;
-use crate::domain::agent::{Agent, AgentStatus, PublicKeySha256};
+use crate::domain::agent::{Agent, AgentStatus, CloneSeen, PublicKeySha256};
 use crate::domain::audit::{Action, NewEvent, Origin, Place};
 use crate::domain::organisation::ClientInfo;
 
@@ -43,32 +46,7 @@ impl Store {
     /// Cancel safe.
     pub async fn insert_agent(&self, agent: &Agent, from: &ClientInfo) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let stored = execute!(
-            tx.on(),
-            "INSERT INTO agents (id, organisation_id, cluster_id, status, public_key_sha256, previous_public_key_sha256,
-                 generation, enrolled_at, last_seen_at, agent_version, kubernetes_version, certificate_expires_at)
-             SELECT $1, organisation_id, id, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM clusters
-             WHERE organisation_id = $2 AND id = $3 AND revoked_at IS NULL",
-            agent.id.as_uuid(),
-            agent.organisation.as_uuid(),
-            agent.cluster.as_uuid(),
-            agent.status.slug(),
-            agent.public_key.0.as_slice(),
-            agent.previous_public_key.map(|key| key.0.to_vec()),
-            i64::from(agent.generation),
-            agent.enrolled_at.get(),
-            agent.last_seen_at.map(UnixMillis::get),
-            agent.agent_version.as_str(),
-            agent.kubernetes_version.as_str(),
-            agent.certificate_expires_at.get(),
-        )?;
-        if stored != 1 {
-            return Err(StoreError::Missing("the cluster"));
-        }
-        let by = Origin::agent(agent.id, from.clone());
-        let event = NewEvent::new(Action::AgentEnrolled, agent.organisation, by, agent.enrolled_at);
-        let event = event.at(Place::Cluster(agent.cluster)).detail("agent_version", agent.agent_version.as_str());
-        append(&mut tx, &event.detail("public_key_sha256", hex::encode(agent.public_key.0))).await?;
+        insert(&mut tx, agent, None, from).await?;
         self.commit_audited(tx).await
     }
 
@@ -171,6 +149,68 @@ impl Store {
         number("agents.generation", generation).map(Some)
     }
 
+    /// Notes that an agent has its newest certificate, since it connected with that key: its previous one is over, and
+    /// whoever presents it later has a copy. Cancel safe.
+    pub async fn confirm_agent_key(
+        &self,
+        (organisation, cluster, agent): (OrganisationId, ClusterId, AgentId),
+        key: PublicKeySha256,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self.writer(),
+            "UPDATE agents SET previous_public_key_sha256 = NULL
+             WHERE organisation_id = $1 AND cluster_id = $2 AND id = $3 AND public_key_sha256 = $4",
+            organisation.as_uuid(),
+            cluster.as_uuid(),
+            agent.as_uuid(),
+            key.0.as_slice(),
+        )?;
+        Ok(())
+    }
+
+    /// Notes that a copy of an agent's identity was noticed; `event` says so in the audit log, where it is to. Cancel safe.
+    pub async fn agent_cloned(
+        &self,
+        (organisation, cluster, agent): (OrganisationId, ClusterId, AgentId),
+        seen: &CloneSeen,
+        event: Option<&NewEvent>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        execute!(
+            tx.on(),
+            "UPDATE agents SET cloned_at = $4, cloned_from = $5
+             WHERE organisation_id = $1 AND cluster_id = $2 AND id = $3",
+            organisation.as_uuid(),
+            cluster.as_uuid(),
+            agent.as_uuid(),
+            seen.at.get(),
+            seen.from.as_str(),
+        )?;
+        if let Some(event) = event {
+            append(&mut tx, event).await?;
+        }
+        self.commit_audited(tx).await
+    }
+
+    /// Notes what an agent says of itself. Cancel safe.
+    pub async fn agent_about(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        about: &About,
+    ) -> Result<(), StoreError> {
+        let guard = serde_json::to_string(&about.guard).map_err(|_| StoreError::Corrupt("agents.guard"))?;
+        execute!(
+            self.writer(),
+            "UPDATE agents SET replica = $3, guard = $4 WHERE organisation_id = $1 AND id = $2",
+            organisation.as_uuid(),
+            id.as_uuid(),
+            about.replica.as_str(),
+            guard,
+        )?;
+        Ok(())
+    }
+
     /// Revokes an agent; false if there was none to revoke. Cancel safe.
     pub async fn revoke_agent(
         &self,
@@ -199,17 +239,18 @@ impl Store {
         Ok(true)
     }
 
-    /// The agents that were revoked and whose certificate might still let them in. Of every organisation: for the tunnel's
-    /// own watch, which disconnects them. Cancel safe.
-    pub async fn revoked_agents(&self, now: UnixMillis) -> Result<Vec<AgentId>, StoreError> {
+    /// The agents that were revoked, alone or with their cluster, and whose certificate might still let them in, with what
+    /// their sessions end for. Of every organisation: for the tunnel's own watch. Cancel safe.
+    pub async fn revoked_agents(&self, now: UnixMillis) -> Result<Vec<(AgentId, EndCause)>, StoreError> {
         let rows = fetch_all!(
             self.reader(),
-            (Uuid,),
-            "SELECT id FROM agents WHERE status = $1 AND certificate_expires_at > $2",
-            AgentStatus::Revoked.slug(),
+            (Uuid, Option<i64>),
+            "SELECT a.id, c.revoked_at FROM agents a JOIN clusters c ON c.id = a.cluster_id
+             WHERE a.status = 'revoked' AND a.certificate_expires_at > $1",
             now.get(),
         )?;
-        Ok(rows.into_iter().map(|(id,)| AgentId::from_uuid(id)).collect())
+        let cause = |cluster: Option<i64>| cluster.map_or(EndCause::AgentRevoked, |_| EndCause::ClusterRevoked);
+        Ok(rows.into_iter().map(|(id, cluster)| (AgentId::from_uuid(id), cause(cluster))).collect())
     }
 
     /// Whose agent this is: for the operator, who names it by its id alone. Cancel safe.
@@ -220,17 +261,67 @@ impl Store {
     }
 }
 
+/// Stores a newly enrolled agent, and says so in the audit log. `token` is by which it came, if by one.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    agent: &Agent,
+    token: Option<&TokenHash>,
+    from: &ClientInfo,
+) -> Result<(), StoreError> {
+    let stored = execute!(
+        tx.on(),
+        "INSERT INTO agents (id, organisation_id, cluster_id, status, public_key_sha256, previous_public_key_sha256,
+             generation, enrolled_at, last_seen_at, agent_version, kubernetes_version, certificate_expires_at,
+             join_token_hash, enrolled_key_sha256)
+         SELECT $1, organisation_id, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM clusters
+         WHERE organisation_id = $2 AND id = $3 AND revoked_at IS NULL",
+        agent.id.as_uuid(),
+        agent.organisation.as_uuid(),
+        agent.cluster.as_uuid(),
+        agent.status.slug(),
+        agent.public_key.0.as_slice(),
+        agent.previous_public_key.map(|key| key.0.to_vec()),
+        i64::from(agent.generation),
+        agent.enrolled_at.get(),
+        agent.last_seen_at.map(UnixMillis::get),
+        agent.agent_version.as_str(),
+        agent.kubernetes_version.as_str(),
+        agent.certificate_expires_at.get(),
+        token.map(|token| token.as_bytes().as_slice()),
+        token.map(|_| agent.public_key.0.to_vec()),
+    )?;
+    if stored != 1 {
+        return Err(StoreError::Missing("the cluster"));
+    }
+    append(tx, &enrolled(agent, from)).await.map(drop)
+}
+
+/// What the audit log says of an agent that joins.
+pub(super) fn enrolled(agent: &Agent, from: &ClientInfo) -> NewEvent {
+    let by = Origin::agent(agent.id, from.clone());
+    NewEvent::new(Action::AgentEnrolled, agent.organisation, by, agent.enrolled_at)
+        .at(Place::Cluster(agent.cluster))
+        .detail("agent_version", agent.agent_version.as_str())
+        .detail("public_key_sha256", hex::encode(agent.public_key.0))
+}
+
 /// The columns of an [`AgentRow`], then whatever else the statement needs.
 macro_rules! agent_sql {
     ($rest:literal) => {
         concat!(
             "SELECT id, organisation_id, cluster_id, status, public_key_sha256, previous_public_key_sha256, generation, \
-             enrolled_at, last_seen_at, agent_version, kubernetes_version, certificate_expires_at FROM agents ",
+             enrolled_at, last_seen_at, agent_version, kubernetes_version, certificate_expires_at, cloned_at, cloned_from, \
+             replica, guard FROM agents ",
             $rest
         )
     };
 }
 use agent_sql;
+
+fn about(replica: String, guard: &str) -> Result<About, StoreError> {
+    let guard = serde_json::from_str(guard).map_err(|_| StoreError::Corrupt("agents.guard"))?;
+    Ok(About { replica, guard })
+}
 
 #[derive(sqlx::FromRow)]
 struct AgentRow {
@@ -246,6 +337,10 @@ struct AgentRow {
     agent_version: String,
     kubernetes_version: String,
     certificate_expires_at: i64,
+    cloned_at: Option<i64>,
+    cloned_from: Option<String>,
+    replica: String,
+    guard: Option<String>,
 }
 
 impl TryFrom<AgentRow> for Agent {
@@ -265,6 +360,8 @@ impl TryFrom<AgentRow> for Agent {
             agent_version: row.agent_version,
             kubernetes_version: row.kubernetes_version,
             certificate_expires_at: UnixMillis::new(row.certificate_expires_at),
+            cloned: time(row.cloned_at).map(|at| CloneSeen { at, from: row.cloned_from.unwrap_or_default() }),
+            about: row.guard.as_deref().map(|guard| about(row.replica, guard)).transpose()?,
         })
     }
 }

@@ -8,7 +8,7 @@ use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::error::taken;
 use super::rows::{known, parse, time};
-use super::{List, Page, PageRequest, Store, StoreError};
+use super::{List, Page, PageRequest, Store, StoreError, Tx, public_clusters};
 use crate::clock::UnixMillis;
 use crate::domain::agent::AgentStatus;
 use crate::domain::audit::{Action, NewEvent, Origin, Place};
@@ -44,30 +44,10 @@ impl Store {
     /// Registers a cluster; [`StoreError::Taken`] if the organisation has one of this name. Cancel safe.
     pub async fn create_cluster(&self, new: &NewCluster, by: &Origin, now: UnixMillis) -> Result<Cluster, StoreError> {
         let mut tx = self.begin().await?;
-        execute!(
-            tx.on(),
-            "INSERT INTO clusters (id, organisation_id, name, cluster_type, labels, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
-            new.id.as_uuid(),
-            new.organisation.as_uuid(),
-            new.name.as_str(),
-            new.cluster_type.slug(),
-            new.labels.to_string(),
-            now.get(),
-        )
-        .map_err(taken("a cluster of this name"))?;
-        let event = NewEvent::new(Action::ClusterCreated, new.organisation, by.clone(), now);
-        let event = event.at(Place::Cluster(new.id)).detail("type", new.cluster_type.slug());
-        append(&mut tx, &event.detail("labels", as_json(&new.labels))).await?;
+        let (cluster, event) = insert(&mut tx, new, by, now).await?;
+        append(&mut tx, &event).await?;
         self.commit_audited(tx).await?;
-        Ok(Cluster {
-            id: new.id,
-            organisation: new.organisation,
-            name: new.name.clone(),
-            cluster_type: new.cluster_type,
-            labels: new.labels.clone(),
-            created_at: now,
-            revoked_at: None,
-        })
+        Ok(cluster)
     }
 
     /// Changes a cluster that is not revoked; [`StoreError::Missing`] if the organisation has none of this id,
@@ -183,11 +163,44 @@ impl Store {
         if revoked != 1 {
             return Ok(false);
         }
+        public_clusters::forget(&mut tx, organisation, id).await?;
         let event = NewEvent::new(Action::ClusterRevoked, organisation, by.clone(), now).at(Place::Cluster(id));
         append(&mut tx, &event).await?;
         self.commit_audited(tx).await?;
         Ok(true)
     }
+}
+
+/// Writes a new cluster; the event is still to be appended.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    new: &NewCluster,
+    by: &Origin,
+    now: UnixMillis,
+) -> Result<(Cluster, NewEvent), StoreError> {
+    execute!(
+        tx.on(),
+        "INSERT INTO clusters (id, organisation_id, name, cluster_type, labels, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        new.id.as_uuid(),
+        new.organisation.as_uuid(),
+        new.name.as_str(),
+        new.cluster_type.slug(),
+        new.labels.to_string(),
+        now.get(),
+    )
+    .map_err(taken("a cluster of this name"))?;
+    let event = NewEvent::new(Action::ClusterCreated, new.organisation, by.clone(), now);
+    let event = event.at(Place::Cluster(new.id)).detail("type", new.cluster_type.slug());
+    let cluster = Cluster {
+        id: new.id,
+        organisation: new.organisation,
+        name: new.name.clone(),
+        cluster_type: new.cluster_type,
+        labels: new.labels.clone(),
+        created_at: now,
+        revoked_at: None,
+    };
+    Ok((cluster, event.detail("labels", as_json(&new.labels))))
 }
 
 fn as_json(labels: &Labels) -> Value {

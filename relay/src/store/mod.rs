@@ -6,22 +6,32 @@
 //! **Cancel safety.** Every method is one statement or one transaction: dropped before it answers, all of it happened or
 //! nothing did. Each says "cancel safe" in this sense.
 
+mod access_requests;
+mod access_rules;
 mod agents;
+mod api_tokens;
 mod audit;
 mod clusters;
 mod engine;
 mod error;
+mod groups;
+mod invitations;
 mod join_tokens;
 mod kubernetes;
 mod login_sessions;
+mod logins;
 mod organisations;
 mod page;
+mod people;
+mod public_clusters;
 mod recordings;
 mod redemption;
 mod replays;
+mod rights;
 mod rows;
 mod session_limits;
 mod sessions;
+mod sign_in;
 mod sign_in_links;
 mod tickets;
 mod url;
@@ -35,18 +45,30 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
 
+pub use self::access_requests::{AccessRequest, NewAccessRequest, RequestFilter, RequestState, Ruling};
+pub use self::access_rules::{NewAccessRule, RuleChange};
 pub use self::agents::{AgentSeen, RenewAgent};
+pub use self::api_tokens::NewApiToken;
 pub use self::audit::{AuditFilter, AuditPage, AuditRun, UserFilter};
 pub use self::clusters::{ClusterChange, NewCluster};
 use self::engine::Engine;
 pub use self::error::StoreError;
-pub use self::join_tokens::{JoinGrant, NewJoinToken};
-pub use self::login_sessions::NewLoginSession;
+pub use self::groups::GroupChange;
+pub use self::invitations::{Acceptance, Accepted, InvitationPreview, NewInvitation};
+pub use self::join_tokens::{Enrolled, JoinGrant, NewJoinToken};
+pub use self::login_sessions::{LoginStanding, NewLoginSession};
+pub use self::logins::{LoginFilter, OwnMembership, SwitchRefused};
 pub use self::organisations::NewOrganisation;
 pub use self::page::{Cursor, InvalidCursor, List, Page, PageRequest};
+pub use self::public_clusters::{PublicCluster, StoredAccess};
 pub use self::redemption::Redemption;
 pub use self::replays::NewReplay;
+pub use self::rights::{Colleague, SessionRights};
 pub use self::sessions::{ActivityNote, Departure, NewViewer, SessionFilter, StateFilter, ViewerBytes};
+pub use self::sign_in::{
+    ChallengePurpose, LoginProof, NewChallenge, NewPasskey, OidcSignIn, SignInAs, SignInProvider, SignInRefusal,
+    StoredPasskey, StoredPassword,
+};
 pub use self::sign_in_links::NewSignInLink;
 pub use self::tickets::NewTicket;
 pub use self::url::{DatabaseUrl, InvalidDatabaseUrl};

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::rows::{known, parse};
-use super::{List, Page, PageRequest, Store, StoreError};
+use super::{List, NewAccessRule, Page, PageRequest, Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::domain::audit::{Action, NewEvent, Origin};
 use crate::domain::name::{DisplayName, Email};
@@ -61,6 +61,8 @@ impl Store {
             now.get(),
             new.owner_email.as_str(),
         )?;
+        let first = NewAccessRule::first_of(new.id, now)?;
+        super::access_rules::insert(&mut tx, &first, now).await?;
         let row = fetch_optional!(
             tx.on(),
             MembershipRow,
@@ -71,6 +73,7 @@ impl Store {
         let membership: Membership = known("memberships", row)?.try_into()?;
         let event = NewEvent::new(Action::OrganisationCreated, new.id, by.clone(), now);
         append(&mut tx, &event.about(membership.user.id).detail("name", new.name.as_str())).await?;
+        append(&mut tx, &super::access_rules::created(&first, by.clone(), now)).await?;
         self.commit_audited(tx).await?;
         Ok(membership)
     }

@@ -15,10 +15,36 @@ pub enum List {
     Agents,
     /// Sessions.
     Sessions,
+    /// Access rules.
+    AccessRules,
+    /// Requests for access.
+    AccessRequests,
+    /// The people of an organisation.
+    People,
+    /// Groups.
+    Groups,
+    /// The people of a group.
+    GroupMembers,
+    /// Invitations.
+    Invitations,
+    /// Logins and API tokens.
+    Logins,
 }
 
 impl List {
-    const ALL: [Self; 4] = [Self::Organisations, Self::Clusters, Self::Agents, Self::Sessions];
+    const ALL: [Self; 11] = [
+        Self::Organisations,
+        Self::Clusters,
+        Self::Agents,
+        Self::Sessions,
+        Self::AccessRules,
+        Self::AccessRequests,
+        Self::People,
+        Self::Groups,
+        Self::GroupMembers,
+        Self::Invitations,
+        Self::Logins,
+    ];
 
     const fn letter(self) -> char {
         match self {
@@ -26,6 +52,13 @@ impl List {
             Self::Clusters => 'c',
             Self::Agents => 'a',
             Self::Sessions => 's',
+            Self::AccessRules => 'r',
+            Self::AccessRequests => 'q',
+            Self::People => 'p',
+            Self::Groups => 'g',
+            Self::GroupMembers => 'm',
+            Self::Invitations => 'i',
+            Self::Logins => 'l',
         }
     }
 }

@@ -5,14 +5,13 @@ use uuid::Uuid;
 
 use super::audit::append;
 use super::engine::{execute, fetch_optional};
-use super::login_sessions::{LoginSessionRow, login_session_sql};
+use super::login_sessions::sign_in;
 use super::redemption::Unredeemed;
-use super::rows::known;
 use super::{NewLoginSession, Redemption, Store, StoreError, Tx};
 use crate::auth::token::TokenHash;
 use crate::clock::UnixMillis;
 use crate::domain::audit::{Action, NO_ORGANISATION, NewEvent, Origin, Outcome};
-use crate::domain::organisation::{LoginSession, Membership};
+use crate::domain::organisation::LoginSession;
 
 /// A sign-in link to be stored.
 #[derive(Debug, Clone)]
@@ -68,7 +67,9 @@ impl Store {
             "UPDATE sign_in_links SET used_at = $2
              WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 AND EXISTS (
                  SELECT 1 FROM memberships m
-                 WHERE m.organisation_id = sign_in_links.organisation_id AND m.user_id = sign_in_links.user_id)
+                 JOIN users u ON u.id = m.user_id JOIN organisations o ON o.id = m.organisation_id
+                 WHERE m.organisation_id = sign_in_links.organisation_id AND m.user_id = sign_in_links.user_id
+                     AND m.suspended_at IS NULL AND u.suspended_at IS NULL AND o.suspended_at IS NULL)
              RETURNING organisation_id, user_id",
             hash.as_bytes().as_slice(),
             now.get(),
@@ -86,29 +87,15 @@ impl Store {
             self.commit_audited(tx).await?;
             return Ok(refused);
         };
-        execute!(
-            tx.on(),
-            "INSERT INTO login_sessions
-                 (id, hash, organisation_id, user_id, created_at, expires_at, client_ip, user_agent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            login.id.as_uuid(),
-            login.hash.as_bytes().as_slice(),
-            link.organisation_id,
-            link.user_id,
-            now.get(),
-            login.expires_at.get(),
-            login.client.ip.as_str(),
-            login.client.user_agent.as_str(),
-        )?;
-        let row =
-            fetch_optional!(tx.on(), LoginSessionRow, login_session_sql!("WHERE l.id = $1"), login.id.as_uuid(),)?;
-        let signed_in: LoginSession = known("login_sessions", row)?.try_into()?;
-        let Membership { user, organisation, .. } = &signed_in.membership;
-        let by = Origin::user(user.id, login.client.clone());
-        let event = NewEvent::new(Action::SignIn, organisation.id, by, now);
-        append(&mut tx, &event.detail("login_session", login.id.to_string())).await?;
-        self.commit_audited(tx).await?;
-        Ok(Redemption::Redeemed(signed_in))
+        let whose = (OrganisationId::from_uuid(link.organisation_id), UserId::from_uuid(link.user_id));
+        match sign_in(&mut tx, whose, login, now).await? {
+            Ok(signed_in) => {
+                self.commit_audited(tx).await?;
+                Ok(Redemption::Redeemed(signed_in))
+            }
+            // The conditions of the statement above say so already.
+            Err(_) => Ok(Redemption::Withdrawn),
+        }
     }
 }
 

@@ -60,7 +60,10 @@ impl Store {
              WHERE hash = $1 AND session_id = $2 AND used_at IS NULL AND expires_at > $3 AND EXISTS (
                  SELECT 1 FROM login_sessions l JOIN memberships m
                      ON m.organisation_id = l.organisation_id AND m.user_id = l.user_id
-                 WHERE l.id = tickets.login_session_id AND l.revoked_at IS NULL AND l.expires_at > $3)
+                 JOIN users u ON u.id = l.user_id JOIN organisations o ON o.id = l.organisation_id
+                 WHERE l.id = tickets.login_session_id AND l.organisation_id = tickets.organisation_id
+                     AND l.revoked_at IS NULL AND l.expires_at > $3
+                     AND m.suspended_at IS NULL AND u.suspended_at IS NULL AND o.suspended_at IS NULL)
              RETURNING organisation_id AS organisation, session_id AS session, user_id AS person,
                  login_session_id AS login",
             hash.as_bytes().as_slice(),

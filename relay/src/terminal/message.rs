@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn an_attach_is_parsed_strictly() {
         let good =
-            r#"{"type":"attach","ticket":"plt_x","writer":"00000000000000ff","have":null,"columns":80,"rows":0}"#;
+            r#"{"type":"attach","ticket":"plk_x","writer":"00000000000000ff","have":null,"columns":80,"rows":0}"#;
         let attach = Attach::decode(good).expect("good");
         assert_eq!((attach.writer, attach.have, attach.size), (WriterId(255), None, TerminalSize::clamped(80, 1)));
         for bad in [

@@ -72,7 +72,8 @@ pub(crate) struct Person {
 impl Terminals {
     /// Serves one viewer until it leaves or the session ends. Cancel safe: the viewer has left.
     pub(crate) async fn serve(&self, mut socket: Socket, session: SessionId, person: Person) {
-        let close = match self.attach(&mut socket, session, person.login).await {
+        // What asks the database is large, and waits elsewhere than in the memory of every viewer.
+        let close = match Box::pin(self.attach(&mut socket, session, person.login)).await {
             Ok((handle, attach, ticket)) => {
                 self.audited_view(&mut socket, handle, attach, (ticket, person.client)).await
             }
@@ -129,7 +130,7 @@ impl Terminals {
         let viewer = ViewerId(u64::from_be_bytes(self.entropy.bytes()));
         let Ticket { organisation, session, user, .. } = ticket;
         let new = NewViewer { id: viewer.0, organisation, session, user, client };
-        match self.store.viewer_attached(&new, self.clock.now()).await {
+        match Box::pin(self.store.viewer_attached(&new, self.clock.now())).await {
             Ok(true) => {}
             Ok(false) => return SocketClose::Gone,
             Err(error) => {
@@ -140,7 +141,8 @@ impl Terminals {
         let traffic = Traffic::default();
         let close = self.view(socket, handle, (viewer, attach), (&new, &traffic)).await;
         let cause = if self.draining.is_cancelled() { "relay_stopping" } else { departure_cause(close) };
-        self.note_departure(viewer, &Departure { cause, bytes: Some(traffic.bytes()), at: self.clock.now() }).await;
+        let departure = Departure { cause, bytes: Some(traffic.bytes()), at: self.clock.now() };
+        Box::pin(self.note_departure(viewer, &departure)).await;
         close
     }
 

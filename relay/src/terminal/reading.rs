@@ -47,7 +47,7 @@ pub(super) async fn read(
             Ok(FromClient::Resize(size)) => view.handle.resize(size).await,
             Ok(FromClient::Window { bytes }) => view.handle.window(view.viewer, bytes).await,
             Ok(FromClient::Close) => {
-                if let Err(error) = view.end().await {
+                if let Err(error) = Box::pin(view.end()).await {
                     warn!(session.id = %view.handle.id, %error, "a session was not ended, because that could not be audited");
                     return SocketClose::Internal;
                 }

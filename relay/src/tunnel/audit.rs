@@ -7,7 +7,7 @@ use podlatch_link::disconnect::Disconnect;
 
 use super::Context;
 use crate::auth::token::TokenHash;
-use crate::domain::agent::Agent;
+use crate::domain::agent::{Agent, CloneSeen};
 use crate::domain::audit::{Action, NO_ORGANISATION, NewEvent, Origin, Outcome, Place};
 use crate::domain::organisation::ClientInfo;
 use crate::http::rate_limit::RateLimiter;
@@ -60,6 +60,20 @@ pub(super) async fn refused(
     write_refusal(context, event.detail("reason", why)).await
 }
 
+/// Somebody presented a copy of an agent's identity, from here. The agent is flagged; the log is bounded as it is for refusals.
+pub(super) async fn cloned(
+    context: &Context,
+    of: AgentIdentity,
+    client: ClientInfo,
+    how: &'static str,
+) -> Result<(), StoreError> {
+    tracing::warn!(agent.id = %of.agent, from = client.ip, "an agent's identity was copied: {how}");
+    let seen = CloneSeen { at: context.clock.now(), from: client.ip.clone() };
+    let event = event(context, Action::AgentCloned, of, client).detail("reason", how).outcome(Outcome::Refused);
+    let event = Some(&event).filter(|event| may_write(context, event));
+    context.store.agent_cloned((of.organisation, of.cluster, of.agent), &seen, event).await
+}
+
 /// An agent did not get a new certificate.
 pub(super) async fn not_renewed(context: &Context, of: AgentIdentity, client: ClientInfo, why: &str) {
     let event = event(context, Action::CertificateRefused, of, client).detail("reason", why);
@@ -99,9 +113,14 @@ fn event(context: &Context, action: Action, of: AgentIdentity, client: ClientInf
 }
 
 async fn write_refusal(context: &Context, event: NewEvent) -> Result<(), StoreError> {
-    let address = event.origin.client.as_ref().and_then(|client| client.ip.parse::<IpAddr>().ok());
-    if context.refusals.take(address, event.at).is_err() {
+    if !may_write(context, &event) {
         return Ok(());
     }
     context.store.append_audit(&event.outcome(Outcome::Refused)).await.map(drop)
+}
+
+/// Whether this address has not filled the log yet.
+fn may_write(context: &Context, event: &NewEvent) -> bool {
+    let address = event.origin.client.as_ref().and_then(|client| client.ip.parse::<IpAddr>().ok());
+    context.refusals.take(address, event.at).is_ok()
 }

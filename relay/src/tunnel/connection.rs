@@ -1,12 +1,13 @@
 //! The task that owns one agent's connection: it pings, notices silence, renews certificates and keeps the books.
 
+mod about;
 mod liveness;
 mod renewal;
 
 use std::time::{Duration, Instant};
 
 use podlatch_link::disconnect::Disconnect;
-use podlatch_protocol::control::{ToAgent, ToRelay};
+use podlatch_protocol::control::{About, ToAgent, ToRelay};
 use podlatch_protocol::limits::CONTROL_PING_INTERVAL;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use self::liveness::{Change, Liveness};
 use self::renewal::Renewals;
 use super::control::{Control, ControlError};
 use super::handshake::Arrival;
-use super::registry::{Agents, Registration};
+use super::registry::{Agents, Registration, Standing};
 use super::{Context, audit};
 use crate::clock::UnixMillis;
 use crate::store::AgentSeen;
@@ -25,12 +26,17 @@ const SEEN_EVERY: Duration = Duration::from_secs(30);
 
 /// Owns the connection until it ends. Not cancel safe: cancel by `stop`.
 pub(super) async fn own(context: Context, agents: &Agents, arrival: Arrival, stop: CancellationToken) {
-    let Arrival { welcomed, certificate, control } = arrival;
-    let connection = welcomed.connection.clone();
+    let Arrival { welcomed, connection, certificate, control } = arrival;
     let client = audit::client(&connection, &welcomed.hello.agent_version);
     let books = context.clone();
     let renewals = Renewals::new(context.clone(), certificate.identity, certificate.public_key, client.clone());
     let registration = agents.register(welcomed);
+    if registration.standing() == Standing::Copied
+        && let Err(error) =
+            audit::cloned(&books, certificate.identity, client.clone(), "two processes use it at once").await
+    {
+        tracing::error!(agent.id = %certificate.identity.agent, %error, "a copied identity could not be noted");
+    }
     let owner = Owner {
         context,
         registration,
@@ -39,6 +45,7 @@ pub(super) async fn own(context: Context, agents: &Agents, arrival: Arrival, sto
         liveness: Liveness::new(Instant::now()),
         certified_until: certificate.expires_at,
         seen_at: None,
+        introduced: false,
         pings: 0,
     };
     let reason = owner.run(stop).await;
@@ -54,6 +61,7 @@ struct Owner {
     liveness: Liveness,
     certified_until: UnixMillis,
     seen_at: Option<Instant>,
+    introduced: bool,
     pings: u64,
 }
 
@@ -88,8 +96,25 @@ impl Owner {
             ToRelay::Pong(_) => {}
             ToRelay::Renew(request) => self.renewals.ask(request),
             ToRelay::Draining => self.registration.draining(),
+            ToRelay::About(about) => self.note_about(about)?,
             ToRelay::Hello(_) => return Err(Disconnect::Protocol),
         }
+        Ok(())
+    }
+
+    /// Keeps what the agent says of itself, once for each connection, beside it.
+    fn note_about(&mut self, about: About) -> Result<(), Disconnect> {
+        if std::mem::replace(&mut self.introduced, true) {
+            return Err(Disconnect::Protocol);
+        }
+        let about = about::plain(about);
+        self.registration.about(about.clone());
+        let (context, handle) = (self.context.clone(), self.registration.handle().clone());
+        self.context.tasks.spawn(async move {
+            if let Err(error) = context.store.agent_about(handle.organisation(), handle.agent(), &about).await {
+                tracing::warn!(agent.id = %handle.agent(), "what an agent says of itself could not be written: {error}");
+            }
+        });
         Ok(())
     }
 

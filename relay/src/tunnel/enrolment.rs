@@ -1,4 +1,5 @@
-//! Enrolment: one stream, one question, one answer. A join token gets one agent one certificate, once.
+//! Enrolment: one stream, one question, one answer. A join token gets one agent one certificate; whoever did not get the
+//! answer asks again with the same key, within the token's life.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::auth::token::{TokenHash, TokenKind};
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::organisation::ClientInfo;
 use crate::pki::{AgentIdentity, IssueError, IssuedCertificate};
-use crate::store::{JoinGrant, Redemption, StoreError};
+use crate::store::{Enrolled, JoinGrant, Redemption, StoreError};
 
 /// How long the question may take to arrive.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -52,7 +53,8 @@ pub(super) enum EnrolmentError {
     Codec(#[from] CodecError),
 }
 
-/// Answers the one question of an enrolling agent. Not cancel safe: a token may be used up without an answer.
+/// Answers the one question of an enrolling agent. Not cancel safe: a token may be used up without an
+/// answer, and is then good for the same key only.
 pub(super) async fn enrol(context: &Context, connection: &quinn::Connection) -> Result<AgentIdentity, EnrolmentError> {
     let (mut send, request) = timeout(QUESTION, question(connection)).await.map_err(|_| EnrolmentError::TooSlow)??;
     let client = audit::client(connection, &super::handshake::plain(&request.agent_version));
@@ -92,30 +94,42 @@ async fn answer(send: &mut SendStream, reply: &EnrolReply) -> Result<(), Enrolme
     Ok(())
 }
 
+/// How often somebody else may be faster.
+const TRIES: u32 = 3;
+
 async fn decide(
     context: &Context,
     request: &EnrolRequest,
     client: &ClientInfo,
 ) -> Result<(AgentIdentity, Certificate), EnrolmentError> {
     // Before the token: a request that cannot be served must not use it up.
-    context.ca.check_request(&request.csr).map_err(|error| EnrolmentError::Refused(sentence(&error)))?;
-    let grant = redeem(context, &request.token).await?;
-    let now = context.clock.now();
-    let agent = AgentId::new(now.since_epoch(), &context.entropy.bytes());
-    let identity = AgentIdentity { organisation: grant.organisation, cluster: grant.cluster, agent };
-    let issued = context.ca.issue_agent_certificate(&request.csr, identity, now)?;
-    let agent = new_agent(identity, &issued, now, &request.agent_version);
-    context.store.insert_agent(&agent, client).await?;
-    Ok((identity, context.certificate(&issued)))
+    let key = context.ca.check_request(&request.csr).map_err(|error| EnrolmentError::Refused(sentence(&error)))?;
+    let refused = |sentence: &str| EnrolmentError::Refused(sentence.to_owned());
+    let Some(hash) = TokenHash::parse(TokenKind::Join, request.token.trim()) else {
+        return Err(refused("This is not a join token. Copy the whole token as it was printed."));
+    };
+    for _ in 0..TRIES {
+        let now = context.clock.now();
+        let grant = granted(&context.store.join_grant(&hash, key, now).await?)?;
+        let id = grant.agent.unwrap_or_else(|| AgentId::new(now.since_epoch(), &context.entropy.bytes()));
+        let identity = AgentIdentity { organisation: grant.organisation, cluster: grant.cluster, agent: id };
+        let issued = context.ca.issue_agent_certificate(&request.csr, identity, now)?;
+        let agent = new_agent(identity, &issued, now, &request.agent_version);
+        let enrolled = match grant.agent {
+            Some(_) => context.store.enrol_again(&hash, &agent, client).await?,
+            None => context.store.enrol_agent(&hash, &agent, client, now).await?,
+        };
+        if enrolled == Enrolled::Done {
+            return Ok((identity, context.certificate(&issued)));
+        }
+    }
+    Err(refused("This join token is presented by several at once. Create a new one for the cluster."))
 }
 
-async fn redeem(context: &Context, token: &str) -> Result<JoinGrant, EnrolmentError> {
+fn granted(redemption: &Redemption<JoinGrant>) -> Result<JoinGrant, EnrolmentError> {
     let refused = |sentence: &str| Err(EnrolmentError::Refused(sentence.to_owned()));
-    let Some(hash) = TokenHash::parse(TokenKind::Join, token.trim()) else {
-        return refused("This is not a join token. Copy the whole token as it was printed.");
-    };
-    match context.store.redeem_join_token(&hash, context.clock.now()).await? {
-        Redemption::Redeemed(grant) => Ok(grant),
+    match redemption {
+        Redemption::Redeemed(grant) => Ok(*grant),
         Redemption::Unknown => {
             refused("This relay does not know this join token. Check that the relay address is the right one.")
         }
@@ -144,6 +158,8 @@ fn new_agent(
         agent_version: super::handshake::plain(agent_version),
         kubernetes_version: String::new(),
         certificate_expires_at: issued.expires_at,
+        cloned: None,
+        about: None,
     }
 }
 

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::control::{Control, ControlError};
-use super::registry::Welcomed;
+use super::registry::{Path, Welcomed};
 use super::{Context, audit};
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::pki::{AgentCertificate, NotAnAgentCertificate};
@@ -55,6 +55,7 @@ pub(super) enum HandshakeError {
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) welcomed: Welcomed,
+    pub(super) connection: quinn::Connection,
     pub(super) certificate: AgentCertificate,
     pub(super) control: Control,
 }
@@ -72,16 +73,27 @@ pub(super) async fn welcome(context: &Context, connection: quinn::Connection) ->
     hello.kubernetes_version = plain(&hello.kubernetes_version);
     let client = audit::client(&connection, &hello.agent_version);
     if let Some(sentence) = refusal(known.as_ref(), &certificate) {
-        audit::refused(context, identity, known.as_ref(), client, sentence).await?;
+        match &known {
+            // This CA has certified the key for this agent, and has certified a newer one since.
+            Some(agent) if agent.status == AgentStatus::Active => {
+                audit::cloned(context, identity, client, "an older certificate was presented").await?;
+            }
+            _ => audit::refused(context, identity, known.as_ref(), client, sentence).await?,
+        }
         control.send_last(&ToAgent::Rejected(sentence.to_owned())).await;
         return Err(HandshakeError::Rejected(sentence));
+    }
+    if known.is_some_and(|agent| agent.previous_public_key.is_some() && agent.public_key == certificate.public_key) {
+        let ids = (identity.organisation, identity.cluster, identity.agent);
+        context.store.confirm_agent_key(ids, certificate.public_key).await?;
     }
     audit::connected(context, identity, client.clone()).await?;
     if let Err(error) = control.send(&ToAgent::Welcome).await {
         audit::disconnected(context, identity, client, Disconnect::Done).await;
         return Err(error.into());
     }
-    Ok(Arrival { welcomed: Welcomed { identity, hello, connection }, certificate, control })
+    let path = Path::Tunnel(connection.clone());
+    Ok(Arrival { welcomed: Welcomed { identity, hello, path }, connection, certificate, control })
 }
 
 /// What the TLS handshake verified, read as an agent's certificate.
@@ -113,7 +125,7 @@ fn refusal(known: Option<&Agent>, certificate: &AgentCertificate) -> Option<&'st
             "This agent or its cluster was revoked. If that was not intended, create a new join token and enrol it again.",
         ),
         Some(agent) if !agent.accepts(certificate.public_key) => Some(
-            "This agent's certificate was superseded by a newer one. If its identity was copied or restored, enrol it again with a new join token.",
+            "This agent's certificate was superseded by a newer one: its identity was copied, or restored from a backup. Revoke the agent and enrol it again with a new join token.",
         ),
         Some(_) => None,
     }

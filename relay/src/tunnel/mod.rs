@@ -7,6 +7,7 @@ mod connection;
 mod control;
 mod enrolment;
 mod handshake;
+mod here;
 mod listener;
 pub mod registry;
 mod revocation;
@@ -32,7 +33,7 @@ use crate::pki::{Ca, IssuedCertificate, PkiError};
 use crate::store::Store;
 
 pub use self::audit::refusal_limit;
-pub use registry::{AgentEvent, AgentHandle, AgentState, Agents, ConnectionId, LinkError};
+pub use registry::{AgentEvent, AgentHandle, AgentState, Agents, ConnectionId, LinkError, Registration};
 
 /// How long connections have to close.
 const CLOSE: Duration = Duration::from_secs(2);

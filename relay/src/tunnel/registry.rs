@@ -1,24 +1,26 @@
 //! Which agents are connected, and how to reach them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use podlatch_cluster::Services;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_link::stream::{RecvHalf, SendHalf, StreamEnd};
 use podlatch_link::transport::SESSION_PRIORITY;
-use podlatch_protocol::close::RefusalCode;
+use podlatch_protocol::close::{EndCause, RefusalCode};
 use podlatch_protocol::codec::{self, CodecError};
-use podlatch_protocol::control::Hello;
+use podlatch_protocol::control::{About, Hello};
 use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::id::{AgentId, AgentInstanceId, ClusterId, OrganisationId, SessionId};
 use podlatch_protocol::request::Request;
-use quinn::{RecvStream, SendStream};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::here::Here;
 use crate::pki::AgentIdentity;
 
 /// How long an agent may take to accept a stream and its request.
@@ -26,6 +28,12 @@ const REQUEST: Duration = Duration::from_secs(5);
 
 /// Events that the slowest subscriber may be behind before it is told anew who is connected.
 const EVENT_BACKLOG: usize = 1_024;
+
+/// How long a revoked agent stays connected, so that its sessions can be ended by it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Replaced lives of one agent that are remembered.
+const REMEMBERED_LIVES: usize = 8;
 
 /// Events that wait for one subscriber besides.
 const SUBSCRIBER_BACKLOG: usize = 16;
@@ -43,6 +51,7 @@ struct Shared {
     next_connection: AtomicU64,
     tasks: TaskTracker,
     revoked: Notify,
+    replaced: Mutex<BTreeMap<AgentId, VecDeque<AgentInstanceId>>>,
 }
 
 /// Names one connection of an agent; never used again while the relay runs.
@@ -68,6 +77,13 @@ pub enum AgentEvent {
     Answering {
         /// Which agent.
         agent: AgentId,
+    },
+    /// Its right was withdrawn: its sessions end for this, whether it is connected or not.
+    Revoked {
+        /// Which agent.
+        agent: AgentId,
+        /// What for.
+        cause: EndCause,
     },
     /// This connection of it is over; a newer one may have replaced it before.
     Disconnected {
@@ -126,6 +142,7 @@ impl Default for Agents {
                 next_connection: AtomicU64::new(1),
                 tasks: TaskTracker::new(),
                 revoked: Notify::new(),
+                replaced: Mutex::default(),
             }),
         }
     }
@@ -136,7 +153,7 @@ impl Agents {
     /// then the one with the fewest streams.
     pub fn pick(&self, cluster: ClusterId) -> Option<AgentHandle> {
         let table = self.table();
-        let agents = table.values().filter(|agent| agent.cluster() == cluster);
+        let agents = table.values().filter(|agent| agent.cluster() == cluster && agent.withdrawn().is_none());
         agents.min_by_key(|agent| (agent.state(), agent.open_streams())).cloned()
     }
 
@@ -212,12 +229,36 @@ impl Agents {
         self.shared.revoked.notified().await;
     }
 
-    /// Disconnects an agent whose right was withdrawn.
-    pub fn revoke(&self, agent: AgentId) {
+    /// Withdraws an agent's right: it gets nothing new, its sessions end for `cause`, and then it is disconnected.
+    pub fn revoke(&self, agent: AgentId, cause: EndCause) {
         if let Some(handle) = self.get(agent) {
-            tracing::info!(agent.id = %agent, "disconnecting a revoked agent");
-            Disconnect::Revoked.close(&handle.inner.connection);
+            if handle.inner.withdrawn.set(cause).is_err() {
+                return;
+            }
+            tracing::info!(agent.id = %agent, cause = cause.slug(), "disconnecting a revoked agent");
+            self.shared.tasks.spawn(async move {
+                sleep(LAST_WORDS).await;
+                handle.inner.path.close(Disconnect::Revoked);
+            });
         }
+        self.shared.send(AgentEvent::Revoked { agent, cause });
+    }
+
+    /// Whether this agent is connected.
+    pub fn is_connected(&self, agent: AgentId) -> bool {
+        self.table().contains_key(&agent)
+    }
+
+    /// Enters an agent in this process, which serves a cluster that the relay reaches by itself. It leaves when the
+    /// registration is dropped; `tasks` gets what it runs.
+    pub fn serve_here(
+        &self,
+        identity: AgentIdentity,
+        hello: Hello,
+        services: Services,
+        tasks: TaskTracker,
+    ) -> Registration {
+        self.register(Welcomed { identity, hello, path: Path::Here(Here::new(services, tasks)) })
     }
 
     /// Enters an agent, in place of an older connection of it. It leaves when the registration is dropped.
@@ -228,21 +269,25 @@ impl Agents {
                 identity: welcomed.identity,
                 connection_id,
                 hello: welcomed.hello,
-                connection: welcomed.connection,
+                path: welcomed.path,
                 silent: watch::Sender::new(false),
+                about: Mutex::default(),
+                withdrawn: OnceLock::new(),
                 draining: AtomicBool::new(false),
                 open_streams: AtomicUsize::new(0),
                 tasks: self.shared.tasks.clone(),
             }),
         };
         let mut table = self.table();
-        if let Some(older) = table.insert(handle.agent(), handle.clone()) {
+        let older = table.insert(handle.agent(), handle.clone());
+        if let Some(older) = &older {
             tracing::info!(agent.id = %handle.agent(), "a newer connection replaces an older one");
-            Disconnect::Replaced.close(&older.inner.connection);
+            older.inner.path.close(Disconnect::Replaced);
         }
         self.shared.send(handle.connected());
         drop(table);
-        Registration { agents: self.clone(), handle }
+        let standing = self.shared.stand(&handle, older.as_ref());
+        Registration { agents: self.clone(), handle, standing }
     }
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<AgentId, AgentHandle>> {
@@ -251,6 +296,20 @@ impl Agents {
 }
 
 impl Shared {
+    /// A life of an agent that comes back after another life took its place: both run, so the identity was copied.
+    fn stand(&self, handle: &AgentHandle, older: Option<&AgentHandle>) -> Standing {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let lives = replaced.entry(handle.agent()).or_default();
+        let standing = if lives.contains(&handle.instance()) { Standing::Copied } else { Standing::Alone };
+        if let Some(older) = older.filter(|older| older.instance() != handle.instance()) {
+            lives.truncate(REMEMBERED_LIVES - 1);
+            lives.push_front(older.instance());
+        } else if lives.is_empty() {
+            replaced.remove(&handle.agent());
+        }
+        standing
+    }
+
     fn send(&self, event: AgentEvent) {
         // An error means that nobody listens, which is fine.
         let _ = self.events.send(event);
@@ -262,19 +321,66 @@ impl Shared {
 pub(super) struct Welcomed {
     pub(super) identity: AgentIdentity,
     pub(super) hello: Hello,
-    pub(super) connection: quinn::Connection,
+    pub(super) path: Path,
+}
+
+/// Where an agent is.
+#[derive(Debug)]
+pub(super) enum Path {
+    /// At the other end of a tunnel.
+    Tunnel(quinn::Connection),
+    /// In this process: for a cluster that the relay serves itself.
+    Here(Here),
+}
+
+impl Path {
+    async fn open(&self) -> Result<StreamEnd, LinkError> {
+        match self {
+            Self::Tunnel(connection) => {
+                let (send, recv) = connection.open_bi().await?;
+                Ok((send.into(), recv.into()))
+            }
+            Self::Here(here) => here.open().ok_or(LinkError::Gone(quinn::ConnectionError::LocallyClosed)),
+        }
+    }
+
+    fn close(&self, reason: Disconnect) {
+        match self {
+            Self::Tunnel(connection) => reason.close(connection),
+            Self::Here(here) => here.close(),
+        }
+    }
 }
 
 /// Keeps an agent in the table.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub struct Registration {
     agents: Agents,
     handle: AgentHandle,
+    standing: Standing,
+}
+
+/// Whether an agent is the only one with its identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// As far as anybody can tell.
+    Alone,
+    /// Another process uses it too.
+    Copied,
 }
 
 impl Registration {
-    pub(super) const fn handle(&self) -> &AgentHandle {
+    /// How to reach it.
+    pub const fn handle(&self) -> &AgentHandle {
         &self.handle
+    }
+
+    pub(super) const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    pub(super) fn about(&self, about: About) {
+        *self.handle.inner.about.lock().unwrap_or_else(PoisonError::into_inner) = about;
     }
 
     pub(super) fn silent(&self) {
@@ -304,6 +410,9 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         let (agent, connection) = (self.handle.agent(), self.handle.connection_id());
+        if let Path::Here(here) = &self.handle.inner.path {
+            here.close();
+        }
         let mut table = self.agents.table();
         if table.get(&agent).is_some_and(|current| current.connection_id() == connection) {
             table.remove(&agent);
@@ -323,8 +432,10 @@ struct Inner {
     identity: AgentIdentity,
     connection_id: ConnectionId,
     hello: Hello,
-    connection: quinn::Connection,
+    path: Path,
     silent: watch::Sender<bool>,
+    about: Mutex<About>,
+    withdrawn: OnceLock<EndCause>,
     draining: AtomicBool,
     open_streams: AtomicUsize,
     tasks: TaskTracker,
@@ -361,6 +472,16 @@ impl AgentHandle {
         &self.inner.hello
     }
 
+    /// What it says of itself besides, since it said so.
+    pub fn about(&self) -> About {
+        self.inner.about.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its sessions end for, if its right was withdrawn.
+    pub fn withdrawn(&self) -> Option<EndCause> {
+        self.inner.withdrawn.get().copied()
+    }
+
     /// Which connection this is.
     pub fn connection_id(&self) -> ConnectionId {
         self.inner.connection_id
@@ -384,12 +505,18 @@ impl AgentHandle {
 
     /// The smoothed round-trip time.
     pub fn round_trip(&self) -> Duration {
-        self.inner.connection.rtt()
+        match &self.inner.path {
+            Path::Tunnel(connection) => connection.rtt(),
+            Path::Here(_) => Duration::ZERO,
+        }
     }
 
     /// Whether the connection is not known to be over.
     pub fn is_connected(&self) -> bool {
-        self.inner.connection.close_reason().is_none()
+        match &self.inner.path {
+            Path::Tunnel(connection) => connection.close_reason().is_none(),
+            Path::Here(here) => !here.is_closed(),
+        }
     }
 
     /// Returns when nothing was heard of it for a while, at once where that is so already. Cancel safe.
@@ -401,7 +528,10 @@ impl AgentHandle {
 
     /// Returns when the connection is over. Cancel safe.
     pub async fn closed(&self) {
-        self.inner.connection.closed().await;
+        match &self.inner.path {
+            Path::Tunnel(connection) => drop(connection.closed().await),
+            Path::Here(here) => here.closed().await,
+        }
     }
 
     /// Opens a stream and sends its request; what follows on it is the request's business. Cancel safe: a stream that was
@@ -409,13 +539,13 @@ impl AgentHandle {
     pub async fn request(
         &self,
         request: &Request,
-    ) -> Result<(FrameWriter<SendStream>, FrameReader<RecvStream>), LinkError> {
+    ) -> Result<(FrameWriter<SendHalf>, FrameReader<RecvHalf>), LinkError> {
         let body = codec::encode(request)?;
         timeout(REQUEST, self.open(&body)).await.map_err(|_| LinkError::TimedOut)?
     }
 
-    async fn open(&self, body: &[u8]) -> Result<(FrameWriter<SendStream>, FrameReader<RecvStream>), LinkError> {
-        let (send, recv) = self.inner.connection.open_bi().await?;
+    async fn open(&self, body: &[u8]) -> Result<(FrameWriter<SendHalf>, FrameReader<RecvHalf>), LinkError> {
+        let (send, recv) = self.inner.path.open().await?;
         // Cannot fail: the stream was opened just now.
         let _ = send.set_priority(SESSION_PRIORITY);
         self.count(&send);
@@ -426,11 +556,11 @@ impl AgentHandle {
     }
 
     /// Counts a stream until it is over: it ends with its sending side, or with the connection.
-    fn count(&self, send: &SendStream) {
+    fn count(&self, send: &SendHalf) {
         let (stopped, inner) = (send.stopped(), Arc::clone(&self.inner));
         inner.open_streams.fetch_add(1, Ordering::Relaxed);
         self.inner.tasks.spawn(async move {
-            let _ = stopped.await;
+            stopped.await;
             inner.open_streams.fetch_sub(1, Ordering::Relaxed);
         });
     }

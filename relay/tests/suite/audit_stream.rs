@@ -158,7 +158,7 @@ fn a_webhook_gets_every_event_through_failures_lost_answers_and_kills() {
     drop(serving);
     let serving = Serving::start(data.path(), &flags);
     create_cluster(data.path(), "paris");
-    let all: BTreeSet<u64> = (1..=6).collect();
+    let all: BTreeSet<u64> = (1..=7).collect();
     receiver.wait("everything has arrived", |seen| {
         positions(&seen.events).into_iter().collect::<BTreeSet<_>>().is_superset(&all)
     });
@@ -174,7 +174,7 @@ fn a_webhook_gets_every_event_through_failures_lost_answers_and_kills() {
             first_seen.extend(event["position"].as_u64());
         }
     }
-    assert!(first_seen.iter().copied().eq(1..=6), "in order, none twice but with its id: {first_seen:?}");
+    assert!(first_seen.iter().copied().eq(1..=7), "in order, none twice but with its id: {first_seen:?}");
     assert_eq!(seen.events[0]["action"], "organisation_created");
     assert_eq!(seen.events[0]["actor"]["kind"], "operator");
     assert!(seen.events[0]["organisation"].is_string());
@@ -196,23 +196,23 @@ fn a_file_gets_every_event_through_rotation_kills_and_a_place_that_takes_nothing
         let events: Vec<Value> = text.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
         positions(&events)
     };
-    wait("the file takes lines", || told(&log).contains(&4));
+    wait("the file takes lines", || told(&log).contains(&5));
 
     fs::rename(&log, &rotated).expect("rotates");
     create_cluster(data.path(), "paris");
-    wait("the new file takes lines", || told(&log).contains(&6));
+    wait("the new file takes lines", || told(&log).contains(&7));
     // A kill -9, maybe before it has noted what it wrote: that is then written again.
     drop(serving);
     create_cluster(data.path(), "rome");
     let serving = Serving::start(data.path(), &flags);
-    wait("the rest is there", || told(&log).contains(&8));
+    wait("the rest is there", || told(&log).contains(&9));
     assert!(serving.stop().0);
 
     let all = [told(&rotated), told(&log)].concat();
     let mut once = all.clone();
     once.sort_unstable();
     once.dedup();
-    assert!(once.into_iter().eq(1..=8), "{all:?}");
+    assert!(once.into_iter().eq(1..=9), "{all:?}");
 }
 
 #[test]
@@ -224,12 +224,12 @@ fn standard_output_gets_events_behind_the_line_that_says_ready() {
     command.args(["serve", "--http-listen", "127.0.0.1:0", "--tunnel-listen", "127.0.0.1:0", "--audit-log", "stdout"]);
     let mut child =
         command.stdout(File::create(&out).expect("creates")).stderr(Stdio::null()).spawn().expect("the binary runs");
-    wait("the events are there", || fs::read_to_string(&out).expect("reads").lines().count() == 3);
+    wait("the events are there", || fs::read_to_string(&out).expect("reads").lines().count() == 4);
     child.kill().expect("kills");
     child.wait().expect("ends");
     let text = fs::read_to_string(&out).expect("reads");
     let (ready, events) = text.split_once('\n').expect("lines");
     assert!(ready.starts_with("ready http="), "{text}");
     let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(positions(&events), [1, 2]);
+    assert_eq!(positions(&events), [1, 2, 3]);
 }

@@ -32,30 +32,52 @@ struct Score {
     misses: String,
 }
 
+/// How a recorded session is played to the tracker.
+#[derive(Clone, Copy)]
+struct Playing {
+    /// The bytes come in pieces of at most so many.
+    piece: usize,
+    /// Output comes so many seconds later.
+    delay: f64,
+    /// Done after each event.
+    then: fn(&mut Tracker),
+}
+
+const AS_RECORDED: Playing = Playing { piece: usize::MAX, delay: 0.0, then: |_| {} };
+
 #[test]
 fn the_corpus_is_read_right() {
-    let score = score("terminal-corpus", 0.0);
+    let score = score("terminal-corpus", AS_RECORDED);
     assert_eq!(score.sessions, 44);
     score.check();
 }
 
 #[test]
 fn sessions_of_other_kinds_are_read_right() {
-    score("terminal-sessions", 0.0).check();
+    score("terminal-sessions", AS_RECORDED).check();
 }
 
 #[test]
 fn a_pod_far_away_changes_nothing() {
-    for seconds in [0.04, 0.3] {
-        score("terminal-corpus", seconds).check();
-        score("terminal-sessions", seconds).check();
+    for delay in [0.04, 0.3] {
+        score("terminal-corpus", Playing { delay, ..AS_RECORDED }).check();
+        score("terminal-sessions", Playing { delay, ..AS_RECORDED }).check();
     }
 }
 
 #[test]
 fn any_split_of_the_bytes_gives_the_same_commands() {
     for file in casts("terminal-corpus") {
-        assert_eq!(lines_of(&file, 1, 0.0), lines_of(&file, usize::MAX, 0.0), "{}", file.display());
+        let split = Playing { piece: 1, ..AS_RECORDED };
+        assert_eq!(lines_of(&file, split), lines_of(&file, AS_RECORDED), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_tracker_that_rests_after_every_event_finds_the_same() {
+    for file in [casts("terminal-corpus"), casts("terminal-sessions")].concat() {
+        let resting = Playing { then: Tracker::rest, ..AS_RECORDED };
+        assert_eq!(lines_of(&file, resting), lines_of(&file, AS_RECORDED), "{}", file.display());
     }
 }
 
@@ -67,8 +89,8 @@ impl Score {
         assert!(self.leaks.is_empty(), "{}", self.leaks);
     }
 
-    fn add(&mut self, file: &Path, delay: f64) {
-        let reported = lines_of(file, usize::MAX, delay);
+    fn add(&mut self, file: &Path, playing: Playing) {
+        let reported = lines_of(file, playing);
         let expected = std::fs::read_to_string(file.with_extension("expected.json")).expect("expectations");
         let expected: Expected = serde_json::from_str(&expected).expect("expectations");
         let lists = [Some(expected.commands.clone()), expected.also_accepted.clone()];
@@ -89,11 +111,11 @@ impl Score {
     }
 }
 
-/// The score of a folder's sessions, with each output that many seconds later.
-fn score(folder: &str, delay: f64) -> Score {
+/// The score of a folder's sessions.
+fn score(folder: &str, playing: Playing) -> Score {
     let mut score = Score::default();
     for file in casts(folder) {
-        score.add(&file, delay);
+        score.add(&file, playing);
     }
     score
 }
@@ -106,8 +128,8 @@ fn casts(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The lines of the commands that are found when the bytes come in pieces of at most `piece`, output `delay` seconds later.
-fn lines_of(file: &Path, piece: usize, delay: f64) -> Vec<String> {
+/// The lines of the commands that are found.
+fn lines_of(file: &Path, Playing { piece, delay, then }: Playing) -> Vec<String> {
     let text = std::fs::read_to_string(file).expect("a session");
     let header: Value = serde_json::from_str(text.lines().next().expect("a header")).expect("a header");
     let side = |name: &str| header[name].as_u64().and_then(|side| u16::try_from(side).ok()).expect("a side");
@@ -130,6 +152,7 @@ fn lines_of(file: &Path, piece: usize, delay: f64) -> Vec<String> {
             }
             _ => {}
         }
+        then(&mut tracker);
         while let Some(event) = tracker.take() {
             let Event::Submitted(command) = event else { continue };
             lines.extend(command.text.lines().map(|line| line.trim_end().to_owned()));

@@ -3,7 +3,9 @@
 mod audit_stream;
 mod command_line;
 mod commands;
+mod hostile;
 mod http;
+mod oidc;
 mod postgres;
 mod process;
 mod store;

@@ -25,7 +25,7 @@ const END = { cause: 'expired', message: 'Time is up.', exit_code: null, cleanup
 
 describe('the API', () => {
   it('reads an answer into types', async () => {
-    const { api } = relay(() => json(201, { session: SESSION, ticket: 'plt_x' }));
+    const { api } = relay(() => json(201, { session: SESSION, ticket: 'plk_x' }));
     const result = await api.openSession(
       { cluster: 'c1', namespace: 'shop', pod: 'web', container: null },
       { columns: 80, rows: 24 },
@@ -34,7 +34,7 @@ describe('the API', () => {
   });
 
   it('sends a container only where one was chosen', async () => {
-    const { api, calls } = relay(() => json(201, { session: SESSION, ticket: 'plt_x' }));
+    const { api, calls } = relay(() => json(201, { session: SESSION, ticket: 'plk_x' }));
     const target = { cluster: 'c1', namespace: 'shop', pod: 'web' };
     await api.openSession({ ...target, container: null }, { columns: 80, rows: 24 });
     await api.openSession({ ...target, container: 'app' }, { columns: 80, rows: 24 });

@@ -3,6 +3,7 @@ import { LARGEST_WINDOW_BYTES, SMALLEST_WINDOW_BYTES } from '../src/lib/drawing-
 import {
   ATTACH_DEADLINE_MS,
   HURRY_BYTES,
+  HURRY_MS,
   RECONNECT_BASE_MS,
   RECONNECT_CAP_MS,
   SessionClient,
@@ -10,6 +11,7 @@ import {
   STABLE_AFTER_MS,
   type ClientState,
   type TicketOutcome,
+  type Urgency,
 } from '../src/lib/session-client';
 import { FakeClock, FakeSocket, settle } from './fakes';
 
@@ -25,14 +27,14 @@ const text = (data: Uint8Array) => new TextDecoder().decode(data);
 
 describe('a session client', () => {
   it('attaches with the ticket that it was given, for a snapshot, at the size of the terminal', async () => {
-    const world = new World({ ticket: 'plt_first' });
+    const world = new World({ ticket: 'plk_first' });
     world.client.start();
     world.socket.open();
     await settle();
     expect(world.ticketsAsked).toBe(0);
     expect(world.socket.binaryType).toBe('arraybuffer');
     expect(world.socket.texts).toEqual([
-      { type: 'attach', ticket: 'plt_first', writer: 'writer-1', have: null, columns: 80, rows: 24 },
+      { type: 'attach', ticket: 'plk_first', writer: 'writer-1', have: null, columns: 80, rows: 24 },
     ]);
     world.attached({ output: 0, input: 0 });
     expect(world.state).toEqual({ kind: 'live', agent: 'answering' });
@@ -89,11 +91,32 @@ describe('a session client', () => {
     expect(acknowledged()).toBeGreaterThan(HURRY_BYTES);
   });
 
+  it('calls overtaken what the program had written before an interrupt, until something else is typed', async () => {
+    const world = await World.live();
+    const piece = (index: number) => {
+      world.socket.binary(OUTPUT, index * 1024, new Uint8Array(1024));
+      return world.urgencies.at(-1);
+    };
+    expect(piece(0)).toBe('wanted');
+    world.client.send(bytes('\x03'));
+    expect(piece(1)).toBe('wanted');
+    world.socket.binary(APPLIED, 1, new Uint8Array());
+    expect(piece(2)).toBe('overtaken');
+    world.client.send(bytes('l'));
+    expect(piece(3)).toBe('wanted');
+    world.client.send(bytes('\x03'));
+    world.socket.binary(APPLIED, 3, new Uint8Array());
+    expect(piece(4)).toBe('overtaken');
+    world.clock.advance(HURRY_MS);
+    expect(piece(5)).toBe('wanted');
+    expect(piece(6)).toBe('wanted');
+  });
+
   it('comes back with what it has and drops output that it has already shown', async () => {
     const world = await World.live();
     world.socket.binary(OUTPUT, 0, bytes('abcdef'));
     await world.dropAndReturn();
-    expect(world.socket.texts[0]).toMatchObject({ type: 'attach', ticket: 'plt_2', writer: 'writer-1', have: 6 });
+    expect(world.socket.texts[0]).toMatchObject({ type: 'attach', ticket: 'plk_2', writer: 'writer-1', have: 6 });
     world.attached({ output: 3, input: 0 });
     world.socket.binary(OUTPUT, 3, bytes('def'));
     world.socket.binary(OUTPUT, 5, bytes('fgh'));
@@ -268,7 +291,7 @@ describe('a session client', () => {
   });
 
   it('gives up on a relay that does not let it attach in time', async () => {
-    const world = new World({ ticket: 'plt_first' });
+    const world = new World({ ticket: 'plk_first' });
     world.client.start();
     world.socket.open();
     world.clock.advance(ATTACH_DEADLINE_MS);
@@ -406,6 +429,7 @@ class World {
   readonly client: SessionClient;
   state: ClientState = { kind: 'connecting' };
   shown = '';
+  readonly urgencies: Urgency[] = [];
   readonly lives: object[] = [];
   ticketsAsked = 0;
   #rendered: (() => void)[] = [];
@@ -421,7 +445,8 @@ class World {
       random: options.random ?? (() => 0.5),
       newWriter: () => `writer-${++this.#writers}`,
       sink: {
-        write: (data, rendered) => {
+        write: (data, urgency, rendered) => {
+          this.urgencies.push(urgency);
           this.shown += text(data);
           this.#rendered.push(rendered);
         },
@@ -437,7 +462,7 @@ class World {
       },
       getTicket: () => {
         this.ticketsAsked += 1;
-        return Promise.resolve(answers.shift() ?? { kind: 'ticket', ticket: `plt_${this.ticketsAsked}` });
+        return Promise.resolve(answers.shift() ?? { kind: 'ticket', ticket: `plk_${this.ticketsAsked}` });
       },
       onState: (state) => (this.state = state),
       onLife: (life) => this.lives.push(life),
@@ -446,7 +471,7 @@ class World {
 
   /** A client that is attached to a session without output. */
   static async live(options: WorldOptions = {}): Promise<World> {
-    const world = new World({ ...options, ticket: 'plt_first' });
+    const world = new World({ ...options, ticket: 'plk_first' });
     world.ticketsAsked = 1;
     world.client.start();
     world.socket.open();

@@ -13,6 +13,7 @@ describe('an address', () => {
   it.each<[string, Route]>([
     ['/', { page: 'clusters' }],
     ['/sign-in', { page: 'sign-in' }],
+    ['/clusters/new', { page: 'add-cluster' }],
     ['/c/c1', { page: 'namespaces', cluster: 'c1' }],
     ['/c/c1/n/shop', { page: 'namespace', cluster: 'c1', namespace: 'shop' }],
     ['/c/c1/n/shop/p/web-1.x/app', { page: 'terminal', ...place, session: null }],

@@ -9,6 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// Read in one go at most; a frame may need several reads.
 const READ_BYTES: usize = 16 * 1024;
 
+/// Held by a stream that waits: there are thousands of them, and what comes first is a keystroke or its echo.
+const WAITING_BYTES: usize = 256;
+
 /// A frame could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -28,12 +31,22 @@ pub enum ReadError {
 pub struct FrameReader<R> {
     stream: R,
     buffer: BytesMut,
+    flow: Flow,
+}
+
+/// How much came with the last read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// Little.
+    Trickle,
+    /// As much as there was room for, so that there is probably more.
+    Stream,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    /// Reads frames from `stream`. Holds no buffer until there is something to read.
+    /// Reads frames from `stream`. Holds next to no buffer while there is little to read.
     pub fn new(stream: R) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+        Self { stream, buffer: BytesMut::new(), flow: Flow::Trickle }
     }
 
     /// The next frame, or `None` at the stream's proper end. Cancel safe: what was read stays in the reader.
@@ -42,10 +55,17 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             if let Some(frame) = frame::take(&mut self.buffer)? {
                 return Ok(Some(frame));
             }
-            self.buffer.reserve(READ_BYTES);
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            match self.flow {
+                Flow::Stream => self.buffer.reserve(READ_BYTES),
+                Flow::Trickle if self.buffer.is_empty() => self.buffer = BytesMut::with_capacity(WAITING_BYTES),
+                Flow::Trickle => self.buffer.reserve(WAITING_BYTES),
+            }
+            let room = self.buffer.capacity() - self.buffer.len();
+            let read = self.stream.read_buf(&mut self.buffer).await?;
+            if read == 0 {
                 return if self.buffer.is_empty() { Ok(None) } else { Err(ReadError::Truncated) };
             }
+            self.flow = if read < room { Flow::Trickle } else { Flow::Stream };
         }
     }
 
@@ -128,6 +148,22 @@ mod tests {
         assert_eq!(reader.next().await.expect("whole").expect("there").kind, FrameKind(0xfeed));
         send.await.expect("joins").expect("sends");
         assert!(reader.next().await.expect("clean end").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_waits_holds_next_to_no_buffer() {
+        let (mut near, far) = tokio::io::duplex(256 * 1024);
+        let mut reader = FrameReader::new(far);
+        let mut flood = BytesMut::new();
+        for _ in 0..8 {
+            frame::put(&mut flood, FrameKind::OUTPUT, &[b'x'; 10_000]);
+        }
+        near.write_all(&flood).await.expect("writes");
+        for _ in 0..8 {
+            assert_eq!(reader.next().await.expect("whole").expect("there").body.len(), 10_000);
+        }
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(1), reader.next()).await;
+        assert!(waits.is_err() && reader.buffer.capacity() <= 2 * WAITING_BYTES, "{}", reader.buffer.capacity());
     }
 
     #[tokio::test]

@@ -39,3 +39,19 @@ pub fn for_execs(config: Config) -> Result<Client, kube::Error> {
         .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(https));
     Ok(Client::new(service, namespace))
 }
+
+/// What a person is told where Kubernetes answers 401.
+pub(crate) const UNAUTHENTICATED: &str = "the cluster does not accept the credential: it was withdrawn, or has run out";
+
+/// What lies at the bottom of an error: "the certificate is not trusted" rather than "client error".
+pub fn explain(error: &kube::Error) -> String {
+    let mut deepest: &(dyn std::error::Error + 'static) = error;
+    loop {
+        // An error of the operating system wraps what is inside it without naming it as its source.
+        let inner = deepest.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        match inner.map(|inner| inner as _).or_else(|| deepest.source()) {
+            Some(source) => deepest = source,
+            None => return deepest.to_string(),
+        }
+    }
+}

@@ -16,6 +16,7 @@
 pub mod client;
 pub mod cluster;
 mod debug;
+pub mod direct;
 pub mod exec;
 pub mod holder;
 mod marks;

@@ -7,6 +7,8 @@ use kube::{Api, Client};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::target::{ContainerName, Namespace, PodName, PodTarget};
 
+use crate::client;
+
 /// The annotation with which a pod names the container that an unnamed exec enters.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
@@ -41,9 +43,12 @@ pub(crate) async fn look_up(client: &Client, namespace: &Namespace, pod: &PodNam
                 401 | 403 => RefusalCode::Forbidden,
                 _ => RefusalCode::KubernetesError,
             };
+            if status.code == 401 {
+                return Err(Refusal::new(code, client::UNAUTHENTICATED));
+            }
             Err(Refusal::new(code, status.message.clone()))
         }
-        Ok(Err(error)) => Err(Refusal::new(RefusalCode::KubernetesUnreachable, error.to_string())),
+        Ok(Err(error)) => Err(Refusal::new(RefusalCode::KubernetesUnreachable, client::explain(&error))),
         Err(_) => Err(Refusal::new(RefusalCode::KubernetesUnreachable, "no answer within 10 s")),
     }
 }

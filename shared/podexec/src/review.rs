@@ -15,6 +15,7 @@ use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::target::{Namespace, PodName, PodTarget};
 use tokio::time::timeout;
 
+use crate::client;
 use crate::cluster::{Acting, Cluster};
 use crate::exec;
 
@@ -144,11 +145,14 @@ async fn ask(client: &Client, target: &PodTarget, right: Right) -> Result<Option
     match reviews.create(&PostParams::default(), &question).await {
         Ok(answer) => Ok(denial(right, answer)),
         // Who may not even ask may not open: an unanswered question is no yes.
+        Err(kube::Error::Api(status)) if status.code == 401 => {
+            Err(Refusal::new(RefusalCode::Forbidden, client::UNAUTHENTICATED))
+        }
         Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
             Err(Refusal::new(RefusalCode::Forbidden, status.message.clone()))
         }
         Err(kube::Error::Api(status)) => Err(Refusal::new(RefusalCode::KubernetesError, status.message.clone())),
-        Err(error) => Err(Refusal::new(RefusalCode::KubernetesUnreachable, error.to_string())),
+        Err(error) => Err(Refusal::new(RefusalCode::KubernetesUnreachable, client::explain(&error))),
     }
 }
 

@@ -116,6 +116,30 @@ numbered! {
     ClusterRevoked = 19, "cluster_revoked", "This cluster was taken out of your organisation, which ends its sessions. Ask an administrator of your organisation.";
     /// The agent that held it was revoked.
     AgentRevoked = 20, "agent_revoked", "The cluster's agent that held this session was revoked. Open a new one if the cluster has another agent, or ask an administrator of your organisation.";
+    /// The person's account was suspended.
+    AccountSuspended = 30, "account_suspended", "Your account was suspended, which ends your sessions. Ask the operator of this relay.";
+    /// The organisation was suspended.
+    OrganisationSuspended = 31, "organisation_suspended", "Your organisation was suspended, which ends its sessions. Ask the operator of this relay.";
+    /// The person was suspended in the organisation.
+    MembershipSuspended = 32, "membership_suspended", "You were suspended in this organisation, which ends your sessions. Ask one of its owners or admins.";
+    /// The person was removed from the organisation.
+    MembershipRemoved = 33, "membership_removed", "You are no longer a member of this organisation, which ends your sessions. Ask one of its owners or admins.";
+    /// The person's role changed to one that does not allow it.
+    RoleChanged = 34, "role_changed", "Your role in this organisation was changed to one that does not allow this session. Ask one of its owners or admins.";
+    /// The login that opened it was signed out.
+    SignedOut = 35, "signed_out", "The login that opened this session was signed out. Sign in again and open a new one.";
+    /// The login that opened it expired.
+    LoginExpired = 36, "login_expired", "The login that opened this session has expired. Sign in again and open a new one.";
+    /// The API token that opened it was revoked.
+    TokenRevoked = 37, "token_revoked", "The API token that opened this session was revoked. Create a new token.";
+    /// The API token that opened it expired.
+    TokenExpired = 38, "token_expired", "The API token that opened this session has expired. Create a new token.";
+    /// The person left a group by which it was allowed.
+    GroupLeft = 39, "group_left", "You are no longer in the group that allowed this session. Ask an owner or admin of your organisation.";
+    /// An access rule was changed or deleted.
+    RuleChanged = 40, "rule_changed", "The access rules no longer allow this session. Ask an owner or admin of your organisation.";
+    /// The approval that it needed is over.
+    ApprovalOver = 41, "approval_over", "The approval for this session is over. Request access again.";
 }
 
 numbered! {
@@ -138,7 +162,7 @@ numbered! {
     /// Kubernetes refused the exec.
     Forbidden = 8, "forbidden", "Kubernetes does not allow this. The cluster's administrator can grant what is missing, by a Role or ClusterRole and its binding.";
     /// The agent's own guard does not allow the namespace.
-    NotAllowedByAgent = 9, "not_allowed_by_agent", "The cluster's agent is set up not to enter this namespace.";
+    NotAllowedByAgent = 9, "not_allowed_by_agent", "The cluster's agent is set up not to enter this namespace or pod.";
     /// Too many sessions are open.
     TooManySessions = 10, "too_many_sessions", "Too many sessions are open in this cluster. Close one and try again.";
     /// The agent is shutting down.

@@ -20,6 +20,26 @@ pub enum ToRelay {
     Renew(Vec<u8>),
     /// Takes no new sessions from now on; live ones may finish.
     Draining,
+    /// What this agent is and allows, for people; after the welcome of every connection.
+    About(About),
+}
+
+/// What an agent says of itself, to be shown. Nothing is decided by it: the agent enforces its guard itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The name of its pod or machine; empty where it knows none. Untrusted text.
+    pub replica: String,
+    /// What its own guard lets through. Untrusted text.
+    pub guard: GuardReport,
+}
+
+/// An agent's own guard, as its owner wrote it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardReport {
+    /// Patterns of namespaces, one of which must match; none allows all that Kubernetes allows.
+    pub namespaces: Vec<String>,
+    /// Conditions on a pod's labels, all of which must hold.
+    pub pod_labels: Vec<String>,
 }
 
 /// Relay to agent.

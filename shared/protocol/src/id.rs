@@ -104,6 +104,16 @@ typed_id!(
     "session"
 );
 typed_id!(
+    /// A person's passkey.
+    PasskeyId,
+    "passkey"
+);
+typed_id!(
+    /// Where an organisation's people sign in: an OpenID Connect provider.
+    SignInProviderId,
+    "sign-in provider"
+);
+typed_id!(
     /// A group of people of an organisation.
     GroupId,
     "group"

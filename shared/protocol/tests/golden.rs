@@ -138,6 +138,9 @@ fn control_stream(golden: &mut Golden) {
     golden.message("control.to_relay.pong", &control::ToRelay::Pong(u64::MAX));
     golden.message("control.to_relay.renew", &control::ToRelay::Renew(vec![0x30, 0x82]));
     golden.message("control.to_relay.draining", &control::ToRelay::Draining);
+    let guard = control::GuardReport { namespaces: vec!["shop-*".to_owned()], pod_labels: vec!["app=web".to_owned()] };
+    let about = control::About { replica: "podlatch-agent-0".to_owned(), guard };
+    golden.message("control.to_relay.about", &control::ToRelay::About(about));
     golden.message("control.to_agent.welcome", &control::ToAgent::Welcome);
     golden.message("control.to_agent.rejected", &control::ToAgent::Rejected("This agent was revoked.".to_owned()));
     golden.message("control.to_agent.ping", &control::ToAgent::Ping(300));

@@ -22,7 +22,7 @@ describe('signing in', () => {
     await page.goto('/');
     await page.getByRole('heading', { name: 'You are not signed in' }).waitFor();
     await page.goto('/sign-in');
-    await page.getByRole('heading', { name: 'This is not a complete sign-in link' }).waitFor();
+    await page.getByRole('heading', { name: 'Sign in', exact: true }).waitFor();
   });
 
   it('ends by signing out', async () => {

@@ -8,6 +8,7 @@ pub mod api;
 pub mod audit;
 pub mod bench;
 pub mod cluster;
+pub mod crowd;
 pub mod process;
 pub mod replay;
 pub mod stack;

@@ -26,6 +26,15 @@ pub struct Process {
     log: Arc<Mutex<Vec<String>>>,
 }
 
+/// Resident memory of a process, in KiB.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Now.
+    pub resident_kib: u64,
+    /// At most since it was started.
+    pub peak_kib: u64,
+}
+
 /// Where the workspace's programs were built: beside the running test.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
@@ -39,6 +48,19 @@ impl Process {
     /// Starts a program of the workspace.
     pub fn start(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         Self::start_at(name, &program(name)?, arguments, environment)
+    }
+
+    /// Starts a program of the workspace through others, such as `unshare`, which are to become it in the end.
+    pub fn start_under(
+        under: &[&str],
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let Some((first, rest)) = under.split_first() else { return Self::start(name, arguments, environment) };
+        let path = program(name)?;
+        let path = path.to_str().context("the programs' folder is not UTF-8")?;
+        Self::start_at(name, Path::new(first), &[rest, &[path], arguments].concat(), environment)
     }
 
     fn start_at(name: &str, path: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Self> {
@@ -127,6 +149,17 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// How much memory it has now, and had at most.
+    pub fn memory(&self) -> anyhow::Result<Memory> {
+        let id = self.id().with_context(|| format!("{} has ended", self.name))?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let kib = |name: &str| -> anyhow::Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+            Ok(line.trim().trim_end_matches(" kB").parse()?)
+        };
+        Ok(Memory { resident_kib: kib("VmRSS:")?, peak_kib: kib("VmHWM:")? })
     }
 
     /// `kill -9`, and waits until it is gone.

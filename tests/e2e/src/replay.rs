@@ -14,7 +14,19 @@ const STORED: Duration = Duration::from_mins(1);
 
 /// The output that an ended session's recording plays, from its beginning to its end, as a person downloads it.
 pub async fn output(stack: &Stack, session: &str) -> anyhow::Result<Vec<u8>> {
-    stored(stack, session).await?;
+    let state = stored(stack, session).await?;
+    ensure!(state == "complete", "the recording is {state}");
+    played(stack, session).await
+}
+
+/// The same of a session whose end could not be recorded.
+pub async fn output_of_truncated(stack: &Stack, session: &str) -> anyhow::Result<Vec<u8>> {
+    let state = stored(stack, session).await?;
+    ensure!(state == "truncated", "the recording is {state}");
+    played(stack, session).await
+}
+
+async fn played(stack: &Stack, session: &str) -> anyhow::Result<Vec<u8>> {
     let address = format!("{}/api/v1/sessions/{session}/recording/cast", stack.api.base());
     let request = reqwest::Client::new().get(address).header("cookie", stack.api.cookie());
     let cast = request.send().await?.error_for_status()?.text().await?;
@@ -28,14 +40,13 @@ pub async fn output(stack: &Stack, session: &str) -> anyhow::Result<Vec<u8>> {
     Ok(output)
 }
 
-/// Waits until a recording is stored whole.
-async fn stored(stack: &Stack, session: &str) -> anyhow::Result<()> {
+/// Waits until a recording is stored as a whole; returns whether it has its end.
+async fn stored(stack: &Stack, session: &str) -> anyhow::Result<String> {
     let until = Instant::now() + STORED;
     loop {
         let facts = stack.api.call(Method::GET, &format!("/sessions/{session}/recording"), None).await?;
         if facts["state"] != "recording" {
-            ensure!(facts["state"] == "complete", "the recording is {}: {}", facts["state"], facts["message"]);
-            return Ok(());
+            return facts["state"].as_str().map(str::to_owned).context("no state");
         }
         if Instant::now() > until {
             bail!("the recording of {session} is not stored whole within {STORED:?}");

@@ -27,6 +27,10 @@ pub struct Options {
     pub relay: Vec<String>,
     /// More arguments for `podlatch-agent run`.
     pub agent: Vec<String>,
+    /// More environment for the relay.
+    pub relay_environment: Vec<(String, String)>,
+    /// What the relay is started through: a program that becomes the relay, and its arguments.
+    pub relay_under: Vec<String>,
 }
 
 /// The whole line. Everything ends when it is dropped.
@@ -236,7 +240,10 @@ async fn start_relay(
     let data = data.to_str().context("the test's folder is not UTF-8")?;
     let mut arguments = vec!["serve", "--data", data, "--http-listen", http, "--tunnel-listen", tunnel];
     arguments.extend(options.relay.iter().map(String::as_str));
-    let mut relay = Process::start("podlatch-relay", &arguments, &[])?;
+    let under: Vec<_> = options.relay_under.iter().map(String::as_str).collect();
+    let environment: Vec<_> =
+        options.relay_environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut relay = Process::start_under(&under, "podlatch-relay", &arguments, &environment)?;
     let ready = relay.line("ready ").await?;
     let field = |name: &str| word(&ready, |word| word.starts_with(name)).map(|word| word[name.len()..].to_owned());
     let http = field("http=http://").context("no HTTP address")?;

@@ -24,7 +24,7 @@ const CUT_OFF: Duration = Duration::from_secs(90);
 
 fn options(relay: &[&str], agent: &[&str]) -> Options {
     let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect();
-    Options { relay: owned(relay), agent: owned(agent) }
+    Options { relay: owned(relay), agent: owned(agent), ..Options::default() }
 }
 
 /// How a process is made deaf to SIGHUP.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use podlatch_e2e::api::problem;
+use podlatch_e2e::api::{Api, problem};
 use podlatch_e2e::cluster::{OwnPod, target};
 use podlatch_e2e::stack::{Options, Stack};
 use podlatch_e2e::viewer::Viewer;
@@ -16,6 +16,8 @@ use podlatch_relay::domain::audit::{Action, Event};
 use podlatch_relay::store::{AuditFilter, DatabaseUrl, Store};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::time::{Instant, sleep};
 
 /// Within this nothing of a session that was ended is alive, also on a busy machine. The relay itself promises five seconds.
@@ -28,7 +30,7 @@ const SOON: Duration = Duration::from_mins(1);
 const GIVEN_UP: Duration = Duration::from_secs(90);
 
 fn relay(arguments: &[&str]) -> Options {
-    Options { relay: arguments.iter().map(ToString::to_string).collect(), agent: Vec::new() }
+    Options { relay: arguments.iter().map(ToString::to_string).collect(), ..Options::default() }
 }
 
 /// Opens a session with three processes that would like to stay.
@@ -265,5 +267,42 @@ async fn viewers_and_sizes_are_audited_without_gap_or_double_also_when_the_relay
     assert_eq!(came, left, "everybody who came has left, once");
     let (connect, end) = (actions(&events)[2], actions(&events)[events.len() - 2]);
     assert_eq!((connect, end), (Action::Connect, Action::SessionEnd));
+    Ok(())
+}
+
+/// An admin of the stack's organisation, signed in. Nobody can be invited by the command line: the database is told.
+async fn colleague(stack: &Stack, email: &str) -> anyhow::Result<Api> {
+    stack.admin(&["create-organisation", "--name", "Elsewhere", "--owner-email", email]).await?;
+    let database = SqliteConnectOptions::new().filename(stack.relay_data().join("podlatch.db"));
+    let mut database = database.connect().await?;
+    sqlx::query(
+        "UPDATE memberships SET role = 'admin', organisation_id = (SELECT id FROM organisations WHERE name = 'Test')
+         WHERE organisation_id = (SELECT id FROM organisations WHERE name = 'Elsewhere')",
+    )
+    .execute(&mut database)
+    .await?;
+    database.close().await?;
+    let answer = stack.admin(&["sign-in-link", "--email", email]).await?;
+    let link = answer.split_whitespace().find(|word| word.contains("/sign-in#")).context("no link")?;
+    Api::sign_in(link).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_else_who_may_ends_a_session_and_the_log_says_who() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let tools = target("default", "tools", "");
+    let bob = colleague(&stack, "bob@example.org").await?;
+    let mut viewer = open_with_processes(&stack, &tools, "781").await?;
+    bob.end(&viewer.session).await?;
+    let ended = viewer.ended().await?;
+    assert_eq!((&ended["cause"], &ended["cleanup"]), (&json!("closed_by_other"), &json!("confirmed")));
+    assert!(ended["message"].as_str().is_some_and(|text| text.contains("someone else")), "{ended}");
+    stack.cluster.wait_until_gone(&tools, "sleep 781", GONE).await?;
+    expect_over(&stack, &viewer.session, ("closed", "closed_by_other")).await?;
+    let events = trail_ending_in(&stack, &viewer.session, Action::Disconnect).await?;
+    let requested = of(&events, Action::SessionEndRequested);
+    assert_eq!(requested.iter().map(|event| event.actor.name.as_str()).collect::<Vec<_>>(), ["bob@example.org"]);
+    assert_eq!(details(&events, Action::SessionEnd, "cause"), [json!("closed_by_other")]);
+    assert_eq!(details(&events, Action::Disconnect, "cause"), [json!("session_ended")]);
     Ok(())
 }

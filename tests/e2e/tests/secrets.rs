@@ -208,7 +208,7 @@ async fn no_byte_of_a_secret_that_is_typed_without_echo_is_kept() -> anyhow::Res
     let kept = tempfile::tempdir()?;
     let lines = kept.path().join("audit.jsonl");
     let relay = vec!["--log=debug".into(), format!("--audit-log={}", lines.display())];
-    let options = Options { relay, agent: vec!["--log=debug".into()] };
+    let options = Options { relay, agent: vec!["--log=debug".into()], ..Options::default() };
     let stack = Stack::start_with(options).await?;
     let tools = target("default", "tools", "");
     let runs = WAYS.map(|way| run_all(&stack, &tools, way));

@@ -82,8 +82,58 @@ slugs!(
         SignIn = "sign_in",
         /// Somebody tried to sign in and was not let in.
         SignInRefused = "sign_in_refused",
+        /// A person got a password, or another one.
+        PasswordSet = "password_set",
+        /// A person's password was removed.
+        PasswordRemoved = "password_removed",
+        /// A person may sign in with a new passkey.
+        PasskeyAdded = "passkey_added",
+        /// A passkey got another name.
+        PasskeyRenamed = "passkey_renamed",
+        /// A passkey was removed.
+        PasskeyRemoved = "passkey_removed",
+        /// An organisation's people may sign in at a provider.
+        SignInProviderCreated = "sign_in_provider_created",
+        /// A sign-in provider was changed.
+        SignInProviderChanged = "sign_in_provider_changed",
+        /// A sign-in provider was removed.
+        SignInProviderRemoved = "sign_in_provider_removed",
+        /// It became known who somebody is at a provider.
+        IdentityLinked = "identity_linked",
+        /// A provider said in which groups a person is.
+        GroupsFromProvider = "groups_from_provider",
         /// A login ended before its time.
         SignOut = "sign_out",
+        /// Somebody's role in the organisation was changed.
+        MemberRoleChanged = "member_role_changed",
+        /// Somebody was suspended in the organisation.
+        MemberSuspended = "member_suspended",
+        /// Somebody is suspended no more.
+        MemberResumed = "member_resumed",
+        /// Somebody was taken out of the organisation.
+        MemberRemoved = "member_removed",
+        /// Somebody joined the organisation.
+        MemberJoined = "member_joined",
+        /// Somebody was invited.
+        InvitationCreated = "invitation_created",
+        /// An invitation was withdrawn.
+        InvitationRevoked = "invitation_revoked",
+        /// A group was made.
+        GroupCreated = "group_created",
+        /// A group was changed.
+        GroupChanged = "group_changed",
+        /// A group was deleted.
+        GroupDeleted = "group_deleted",
+        /// Somebody was put into a group.
+        GroupMemberAdded = "group_member_added",
+        /// Somebody was taken out of a group.
+        GroupMemberRemoved = "group_member_removed",
+        /// An account was suspended on the whole relay.
+        AccountSuspended = "account_suspended",
+        /// An account is suspended no more.
+        AccountResumed = "account_resumed",
+        /// An API token was made.
+        ApiTokenCreated = "api_token_created",
         /// A sign-in link was made.
         SignInLinkCreated = "sign_in_link_created",
         /// An organisation was created.
@@ -92,6 +142,10 @@ slugs!(
         ClusterCreated = "cluster_created",
         /// A cluster's name, labels or settings were changed.
         ClusterChanged = "cluster_changed",
+        /// It was replaced where a public cluster is reached and as whom.
+        ClusterAccessReplaced = "cluster_access_replaced",
+        /// It was tried whether a public cluster can be reached.
+        ClusterConnectionTested = "cluster_connection_tested",
         /// A cluster was revoked, with its agents and join tokens.
         ClusterRevoked = "cluster_revoked",
         /// A join token was made.
@@ -108,10 +162,24 @@ slugs!(
         AgentDisconnected = "agent_disconnected",
         /// An agent was not let in with the certificate that it has.
         AgentRefused = "agent_refused",
+        /// Somebody connected with a copy of an agent's identity.
+        AgentCloned = "agent_cloned",
         /// An agent got a new certificate.
         CertificateRenewed = "certificate_renewed",
         /// An agent asked for a new certificate and did not get one.
         CertificateRefused = "certificate_refused",
+        /// An access rule was made.
+        AccessRuleCreated = "access_rule_created",
+        /// An access rule was changed.
+        AccessRuleChanged = "access_rule_changed",
+        /// An access rule was deleted.
+        AccessRuleDeleted = "access_rule_deleted",
+        /// A person asked for an access that another has to approve.
+        AccessRequested = "access_requested",
+        /// Such a request was approved.
+        AccessApproved = "access_approved",
+        /// Such a request was denied.
+        AccessDenied = "access_denied",
         /// A signed-in person asked for something that they may not do.
         AccessRefused = "access_refused",
     }

@@ -37,17 +37,24 @@ async fn what_was_done_is_listed_newest_first_with_who_and_from_where() {
     relay.cluster(&ada, "berlin").await;
     act(&relay, &ada, "Mozilla", "tried").await;
     let page = list(&relay, &ada, "").await;
-    let expected = ["access_refused", "cluster_created", "sign_in", "sign_in_link_created", "organisation_created"];
+    let expected = [
+        "access_refused",
+        "cluster_created",
+        "sign_in",
+        "sign_in_link_created",
+        "access_rule_created",
+        "organisation_created",
+    ];
     assert_eq!(actions(&page), expected);
     let items = items(&page);
     let positions: Vec<_> = items.iter().map(|item| item["position"].as_u64().expect("a position")).collect();
-    assert_eq!(positions, [5, 4, 3, 2, 1]);
+    assert_eq!(positions, [6, 5, 4, 3, 2, 1]);
     assert_eq!(items[0]["actor"]["name"], "ada@example.org");
     assert_eq!(items[0]["client_ip"], "192.0.2.9");
     assert_eq!(items[0]["user_agent"], "Mozilla");
     assert_eq!(items[1]["cluster"]["name"], "berlin");
     assert_eq!(items[1]["actor"]["kind"], "operator");
-    assert_eq!(items[4]["user"]["name"], "ada@example.org");
+    assert_eq!(items[5]["user"]["name"], "ada@example.org");
     assert_eq!(items[0]["at"], relay.app.clock.now().to_string());
 }
 
@@ -75,7 +82,7 @@ async fn filters_find_what_they_say_and_take_no_pattern_from_the_text() {
         (format!("from={}", relay.app.clock.now()), 1),
         (format!("to={}&action=access_refused", relay.app.clock.now()), 1),
         ("from=1970-01-01T00:00:00Z&to=1970-01-01T00:00:00Z".to_owned(), 0),
-        ("action=&text=&from=&cluster=".to_owned(), 6),
+        ("action=&text=&from=&cluster=".to_owned(), 7),
     ] {
         assert_eq!(items(&list(&relay, &ada, &query).await).len(), found, "{query}");
     }
@@ -96,7 +103,7 @@ async fn pages_hold_every_event_once_and_a_cursor_is_good_for_its_own_list_alone
         let Some(cursor) = next.as_str() else { break };
         query = format!("limit=3&action=access_refused&cursor={cursor}");
     }
-    assert_eq!(seen, (4..=13).rev().collect::<Vec<_>>());
+    assert_eq!(seen, (5..=14).rev().collect::<Vec<_>>());
 
     let cursor = list(&relay, &ada, "limit=1").await.json()["next_cursor"].as_str().expect("a cursor").to_owned();
     for query in [

@@ -7,9 +7,11 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use podlatch_protocol::id::ClusterId;
+use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::access::{ClusterAccessBody, unsealed};
 use super::{ClusterBody, labels, name, taken};
 use crate::app::App;
 use crate::domain::access::{Action, Administration};
@@ -18,6 +20,7 @@ use crate::domain::cluster::{ClusterOverview, ClusterType};
 use crate::http::context::CallContext;
 use crate::http::extract::JsonBody;
 use crate::http::problem::{Problem, ProblemDocument};
+use crate::public::{ClusterAccess, seal};
 use crate::store::NewCluster;
 
 /// The cluster to be registered.
@@ -26,6 +29,8 @@ use crate::store::NewCluster;
 pub enum NewClusterBody {
     /// Reached through an agent inside it; `POST /clusters/{id}/join-tokens` says how to install one.
     Private(NewPrivateCluster),
+    /// Reached by the relay itself.
+    Public(Box<NewPublicCluster>),
 }
 
 /// A cluster that is reached through an agent.
@@ -37,6 +42,49 @@ pub struct NewPrivateCluster {
     /// By what access rules may find it.
     #[serde(default)]
     labels: BTreeMap<String, String>,
+}
+
+/// A cluster that the relay reaches by itself: with a kubeconfig, or with the fields one by one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPublicCluster {
+    /// Unique in the organisation; 1 to 100 characters.
+    name: String,
+    /// By what access rules may find it.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// A kubeconfig, whose current context counts. At most 64 KiB; no programs, no files, no proxies.
+    #[schema(value_type = Option<String>)]
+    kubeconfig: Option<SecretString>,
+    /// The API server's address, as https://host[:port].
+    server: Option<String>,
+    /// The CA that signed the server's certificate, as PEM; without it, the web's authorities are trusted.
+    ca: Option<String>,
+    /// The name in the server's certificate, where it is another than the address's.
+    tls_server_name: Option<String>,
+    /// A bearer token, of a service account for one.
+    #[schema(value_type = Option<String>)]
+    token: Option<SecretString>,
+    /// A client certificate with its chain, as PEM.
+    client_certificate: Option<String>,
+    /// Its key, as PEM.
+    #[schema(value_type = Option<String>)]
+    client_key: Option<SecretString>,
+}
+
+impl NewPublicCluster {
+    fn into_parts(self) -> (String, BTreeMap<String, String>, ClusterAccessBody) {
+        let access = ClusterAccessBody {
+            kubeconfig: self.kubeconfig,
+            server: self.server,
+            ca: self.ca,
+            tls_server_name: self.tls_server_name,
+            token: self.token,
+            client_certificate: self.client_certificate,
+            client_key: self.client_key,
+        };
+        (self.name, self.labels, access)
+    }
 }
 
 /// Registers a cluster.
@@ -59,15 +107,30 @@ pub async fn post(
     let organisation = context.actor.organisation;
     let action = Action::Administer { organisation, part: Administration::Clusters };
     context.require(&app, action, Place::Organisation).await?;
-    let NewClusterBody::Private(body) = body;
+    let (cluster_type, named, labelled, access) = match body {
+        NewClusterBody::Private(body) => (ClusterType::Private, body.name, body.labels, None),
+        NewClusterBody::Public(body) => {
+            let (name, labels, access) = body.into_parts();
+            (ClusterType::Public, name, labels, Some(ClusterAccess::try_from(access)?))
+        }
+    };
     let new = NewCluster {
         id: ClusterId::new(context.now.since_epoch(), &app.entropy.bytes()),
         organisation,
-        name: name(&body.name)?,
-        cluster_type: ClusterType::Private,
-        labels: labels(body.labels)?,
+        name: name(&named)?,
+        cluster_type,
+        labels: labels(labelled)?,
     };
-    let cluster = app.store.create_cluster(&new, &context.origin(), context.now).await.map_err(taken)?;
+    let by = context.origin();
+    let cluster = match access {
+        None => app.store.create_cluster(&new, &by, context.now).await.map_err(taken)?,
+        Some(access) => {
+            let sealed = seal(&app.sealing, (organisation, new.id), &access).map_err(unsealed)?;
+            let created = app.store.create_public_cluster(&new, &sealed, &by, context.now).await.map_err(taken)?;
+            app.public_clusters.ring();
+            created
+        }
+    };
     let overview = ClusterOverview { cluster, last_agent: None };
     Ok((StatusCode::CREATED, Json(ClusterBody::new(overview, &app.agents))))
 }

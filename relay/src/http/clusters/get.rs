@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use podlatch_protocol::id::ClusterId;
 
-use super::{ClusterBody, find};
+use super::{ClusterBody, find, may_know};
 use crate::app::App;
 use crate::domain::access::Action;
 use crate::domain::audit::Place;
+use crate::http::access::Access;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument};
@@ -33,6 +34,9 @@ pub async fn get(
     let overview = find(&app, &context, id).await?;
     let action = Action::ViewCluster { organisation: overview.cluster.organisation };
     context.require(&app, action, Place::Cluster(overview.cluster.id)).await?;
+    if !may_know(&context, &Access::of(&app, &context).await?, &overview.cluster) {
+        return Err(Problem::not_found("cluster"));
+    }
     Ok(Json(ClusterBody::new(overview, &app.agents)))
 }
 

@@ -5,10 +5,12 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ClusterBody;
+use super::{ClusterBody, may_know};
 use crate::app::App;
 use crate::domain::access::Action;
 use crate::domain::audit::Place;
+use crate::domain::cluster::ClusterOverview;
+use crate::http::access::Access;
 use crate::http::context::CallContext;
 use crate::http::extract::{PageQuery, QueryOf};
 use crate::http::problem::{Problem, ProblemDocument};
@@ -43,8 +45,10 @@ pub async fn get(
     let organisation = context.actor.organisation;
     context.require(&app, Action::ViewCluster { organisation }, Place::Organisation).await?;
     let page = app.store.list_clusters(organisation, query.request(List::Clusters)?).await?;
+    let access = Access::of(&app, &context).await?;
+    let known = |overview: &ClusterOverview| may_know(&context, &access, &overview.cluster);
     Ok(Json(ClusterPage {
-        items: page.items.into_iter().map(|overview| ClusterBody::new(overview, &app.agents)).collect(),
+        items: page.items.into_iter().filter(known).map(|overview| ClusterBody::new(overview, &app.agents)).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
     }))
 }

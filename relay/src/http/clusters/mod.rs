@@ -1,11 +1,15 @@
 //! Registered clusters, as browsers see them.
 
+pub mod access;
+pub mod agents;
+pub mod connection_tests;
 pub mod create;
 pub mod get;
 pub mod join_tokens;
 pub mod kubernetes_identity;
 pub mod list;
 pub mod revoke;
+pub mod revoke_agent;
 pub mod update;
 
 use std::collections::BTreeMap;
@@ -14,11 +18,14 @@ use podlatch_protocol::id::ClusterId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::access::Access;
 use super::context::CallContext;
 use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::clock::UnixMillis;
-use crate::domain::cluster::ClusterOverview;
+use crate::domain::access::decision::Target;
+use crate::domain::access::{Action, Administration, Decision, authorize};
+use crate::domain::cluster::{Cluster, ClusterOverview};
 use crate::domain::labels::Labels;
 use crate::domain::name::DisplayName;
 use crate::store::StoreError;
@@ -30,7 +37,7 @@ use crate::tunnel::Agents;
 pub struct ClusterBody {
     id: String,
     name: String,
-    /// `private`: reached through an agent.
+    /// `private`: reached through an agent. `public`: by the relay itself.
     #[serde(rename = "type")]
     #[schema(example = "private")]
     type_: &'static str,
@@ -82,6 +89,12 @@ impl ClusterBody {
             created_at: cluster.created_at,
         }
     }
+}
+
+/// Whether the caller may know of a cluster: because something in it may be seen, or because they see to clusters.
+fn may_know(context: &CallContext, access: &Access, cluster: &Cluster) -> bool {
+    let administer = Action::Administer { organisation: cluster.organisation, part: Administration::Clusters };
+    authorize(&context.actor, administer) == Decision::Allow || access.may_view(&Target::cluster(cluster), context.now)
 }
 
 /// A cluster of the caller's organisation that is not revoked.

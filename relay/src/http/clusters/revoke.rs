@@ -37,6 +37,7 @@ pub async fn delete(
         return Err(Problem::not_found("cluster"));
     }
     app.agents.look_for_revoked();
+    app.public_clusters.ring();
     Ok(StatusCode::NO_CONTENT)
 }
 

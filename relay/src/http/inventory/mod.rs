@@ -3,6 +3,7 @@
 pub mod event;
 pub mod namespace;
 pub mod namespaces;
+mod sight;
 mod watch;
 
 use std::time::Duration;
@@ -13,11 +14,14 @@ use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::id::ClusterId;
 use podlatch_protocol::inventory::WatchScope;
 
+use self::sight::Sight;
 use self::watch::{EventStream, Watch};
+use super::access::Access;
 use super::context::CallContext;
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::access::decision::Target;
 use crate::domain::audit::Place;
 
 /// How often a comment shows that the stream lives.
@@ -35,8 +39,13 @@ async fn open(
         found.filter(|found| found.cluster.revoked_at.is_none()).ok_or_else(|| Problem::not_found("cluster"))?;
     let action = Action::ViewCluster { organisation: overview.cluster.organisation };
     context.require(&app, action, Place::Cluster(cluster)).await?;
+    let access = Access::of(&app, &context).await?;
+    let sight = Sight::new(access, Target::cluster(&overview.cluster), &scope);
+    if !sight.is_open(context.now) {
+        return Err(Problem::not_found("cluster or namespace"));
+    }
     let offline = || Problem::from(&Refusal::new(RefusalCode::AgentOffline, ""));
     let agent = app.agents.pick(cluster).ok_or_else(offline)?;
-    let watch = Watch::begin(app, context.actor, agent, scope).await?;
+    let watch = Watch::begin(app, (context.actor, sight), agent, scope).await?;
     Ok(Sse::new(watch.into_stream()).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }

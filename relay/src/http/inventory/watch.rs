@@ -7,17 +7,20 @@ use std::time::Duration;
 use axum::response::sse::Event;
 use futures_util::{Stream, stream};
 use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::FrameKind;
 use podlatch_protocol::inventory::{InventoryEvent, WatchScope};
 use podlatch_protocol::request::Request;
-use quinn::{RecvStream, SendStream};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::event::{InventoryEventBody, is_passing};
+use super::sight::Sight;
 use crate::app::App;
+use crate::domain::access::decision::Target;
 use crate::domain::access::{Action, Actor, Decision, authorize};
+use crate::http::access::Access;
 use crate::http::problem::Problem;
 use crate::tunnel::{AgentHandle, AgentState};
 
@@ -34,17 +37,25 @@ pub(super) type EventStream = Pin<Box<dyn Stream<Item = Result<Event, Infallible
 pub(super) struct Watch {
     app: App,
     actor: Actor,
+    sight: Sight,
+    scope: WatchScope,
     agent: AgentHandle,
     /// Open as long as the watch is wanted.
-    _writer: FrameWriter<SendStream>,
-    reader: FrameReader<RecvStream>,
+    _writer: FrameWriter<SendHalf>,
+    reader: FrameReader<RecvHalf>,
     recheck: Interval,
     first: Option<InventoryEvent>,
 }
 
 impl Watch {
     /// Asks the agent, and waits a while for its first event. Cancel safe: the agent's stream is then ended.
-    pub(super) async fn begin(app: App, actor: Actor, agent: AgentHandle, scope: WatchScope) -> Result<Self, Problem> {
+    pub(super) async fn begin(
+        app: App,
+        (actor, sight): (Actor, Sight),
+        agent: AgentHandle,
+        scope: WatchScope,
+    ) -> Result<Self, Problem> {
+        let asked = scope.clone();
         let (writer, mut reader) =
             agent.request(&Request::Watch(scope)).await.map_err(|error| refused(error.refusal()))?;
         let first = match timeout(FIRST_EVENT, next(&mut reader)).await {
@@ -56,7 +67,7 @@ impl Watch {
         };
         let mut recheck = interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { app, actor, agent, _writer: writer, reader, recheck, first })
+        Ok(Self { app, actor, sight, scope: asked, agent, _writer: writer, reader, recheck, first })
     }
 
     /// The events, until the agent or the browser goes, the right ends, or the relay stops.
@@ -71,7 +82,9 @@ impl Watch {
     }
 
     async fn next(&mut self) -> Option<InventoryEvent> {
-        if let Some(first) = self.first.take() {
+        if let Some(first) = self.first.take()
+            && self.sight.shows(&first, self.app.clock.now())
+        {
             return Some(first);
         }
         let draining = self.app.lifecycle.draining().clone();
@@ -80,6 +93,7 @@ impl Watch {
                 event = next(&mut self.reader) => return match event {
                     // The browser comes again, and finds out whether it still holds.
                     Some(InventoryEvent::Refused(refusal)) if is_passing(&refusal) => None,
+                    Some(event) if !self.sight.shows(&event, self.app.clock.now()) => continue,
                     event => event,
                 },
                 _ = self.recheck.tick() => if !self.may_go_on().await {
@@ -108,6 +122,12 @@ impl Watch {
             return false;
         };
         let action = Action::ViewCluster { organisation: overview.cluster.organisation };
+        let target = Target::cluster(&overview.cluster);
+        let access = Access::load(store, &Actor::from(&login), now).await;
+        // With another sight the browser begins anew.
+        if access.is_ok_and(|access| Sight::new(access, target, &self.scope) != self.sight) {
+            return false;
+        }
         overview.cluster.revoked_at.is_none() && authorize(&Actor::from(&login), action) == Decision::Allow
     }
 }
@@ -117,7 +137,7 @@ fn refused(code: RefusalCode) -> Problem {
 }
 
 /// The agent's next event; `None` when its stream is over. Cancel safe.
-async fn next(reader: &mut FrameReader<RecvStream>) -> Option<InventoryEvent> {
+async fn next(reader: &mut FrameReader<RecvHalf>) -> Option<InventoryEvent> {
     loop {
         // A broken stream is over as well: the browser comes again.
         let frame = reader.next().await.ok().flatten()?;

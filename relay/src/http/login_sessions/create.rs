@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::auth::token::{Token, TokenHash, TokenKind};
 use crate::domain::audit::{Action, NO_ORGANISATION, NewEvent, Origin, Outcome};
-use crate::domain::organisation::ClientInfo;
+use crate::domain::login::LoginMethod;
+use crate::domain::organisation::{ClientInfo, Membership};
 use crate::http::client::ClientAddress;
 use crate::http::cookie;
 use crate::http::extract::JsonBody;
@@ -23,7 +24,7 @@ use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::store::{NewLoginSession, Redemption};
 
 /// How long a login lasts: a working day, so that nobody has to sign in twice in one.
-const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
+pub const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
 
 /// What signing in takes.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -40,6 +41,12 @@ pub struct SignInBody {
 pub struct SignedIn {
     user: UserBody,
     organisation: OrganisationBody,
+}
+
+impl From<&Membership> for SignedIn {
+    fn from(membership: &Membership) -> Self {
+        Self { user: (&membership.user).into(), organisation: (&membership.organisation).into() }
+    }
 }
 
 /// Signs in with a one-time link. The answer sets the login session's cookie.
@@ -72,6 +79,7 @@ pub async fn post(
     let login = NewLoginSession {
         id: LoginSessionId::new(now.since_epoch(), &app.entropy.bytes()),
         hash: token.hash(),
+        method: LoginMethod::Link,
         expires_at: now.plus(LOGIN_LIFETIME),
         client,
     };
@@ -80,11 +88,14 @@ pub async fn post(
         Redemption::Unknown => return Err(unknown()),
         Redemption::Used => return Err(no_good("This sign-in link has been used. Ask for a new one.")),
         Redemption::Expired => return Err(no_good("This sign-in link has expired. Ask for a new one.")),
-        Redemption::Withdrawn => return Err(no_good("You are no longer a member of this organisation.")),
+        Redemption::Withdrawn => {
+            return Err(no_good(
+                "You are no longer a member of this organisation, or you are suspended. Ask one of its owners or admins.",
+            ));
+        }
     };
     let cookie = cookie::set(&app.public_url, &token, LOGIN_LIFETIME).map_err(|_| Problem::internal())?;
-    let answer = SignedIn { user: (&membership.user).into(), organisation: (&membership.organisation).into() };
-    Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), Json(answer)))
+    Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), Json(SignedIn::from(&membership))))
 }
 
 fn unknown() -> Problem {
@@ -95,7 +106,7 @@ fn no_good(detail: &str) -> Problem {
     Problem::new(ProblemKind::BadSignInLink, detail)
 }
 
-fn too_many(wait: Duration) -> Problem {
+pub(crate) fn too_many(wait: Duration) -> Problem {
     let seconds = wait.as_secs() + 1;
     let detail = format!("Too many tries to sign in from your address. Try again in {seconds} seconds.");
     Problem::new(ProblemKind::TooManyRequests, detail).retry_after(seconds)

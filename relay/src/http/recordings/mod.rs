@@ -22,6 +22,7 @@ use super::extract::IdPath;
 use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::auth::token::{TokenHash, TokenKind};
+use crate::domain::access::rule::AccessAction;
 use crate::domain::access::{Action, SessionOwner};
 use crate::domain::audit::Place;
 use crate::domain::session::Session;
@@ -122,6 +123,7 @@ async fn find(app: &App, context: &CallContext, id: SessionId) -> Result<Session
     let session = found.ok_or_else(|| Problem::not_found("session"))?;
     let owner = SessionOwner { organisation, user: session.request.user };
     context.require_visible(app, Action::ReplaySession(owner), Place::Session(id), "session").await?;
+    context.require_in_session(app, &session, AccessAction::Replay).await?;
     Ok(session)
 }
 

@@ -18,7 +18,7 @@ use crate::domain::access::{Actor, AuditScope};
 use crate::domain::audit::{Action, Origin};
 use crate::domain::organisation::ClientInfo;
 use crate::domain::recording::StoredRecording;
-use crate::domain::session::{NewSession, SessionEnd};
+use crate::domain::session::{NewSession, SessionAccess, SessionEnd};
 use crate::domain::session_limits::SessionLimits;
 use crate::http::testing::{SignedIn, TestRelay, TestResponse};
 use crate::recording::{NewRecording, OutputEnd, Piece, Recorder, RecorderParts, RecordingsStore, Sealed};
@@ -74,6 +74,8 @@ async fn session(relay: &TestRelay, person: &SignedIn) -> SessionId {
         expires_at: app.clock.now().plus(Duration::from_hours(8)),
         idle: SessionLimits::default().idle,
         size: TerminalSize::DEFAULT,
+        reason: None,
+        access: SessionAccess::default(),
     };
     app.store.insert_session(&new).await.expect("inserts");
     let end = SessionEnd { at: app.clock.now(), ended: ended(0) };
@@ -271,7 +273,7 @@ async fn content_needs_an_open_replay_of_this_person_and_session() {
     let rests = ["/recording/segments/1", "/recording/screen?at_ms=0", "/recording/search?q=x"];
     for rest in rests {
         assert_eq!(at.get(rest, &token).await.status, 200, "{rest}");
-        for wrong in ["", "x", &token.replace("plr_", "plt_"), &format!("{}A", &token[..token.len() - 1])] {
+        for wrong in ["", "x", &token.replace("plr_", "plk_"), &format!("{}A", &token[..token.len() - 1])] {
             at.get(rest, wrong).await.assert_problem(403, "replay_over");
         }
         let without = at.relay.get(&at.path(rest)).cookie(&at.ada.cookie).send().await;

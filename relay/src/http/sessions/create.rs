@@ -17,8 +17,13 @@ use utoipa::ToSchema;
 use super::{SessionBody, issue_ticket};
 use crate::app::App;
 use crate::domain::access::Action;
+use crate::domain::access::decision::{Reason, Target};
+use crate::domain::access::right::Basis;
+use crate::domain::access::rule::AccessAction;
 use crate::domain::audit::Place;
-use crate::domain::session::Session;
+use crate::domain::name::{InvalidText, ReasonText};
+use crate::domain::session::{Session, SessionAccess};
+use crate::http::access::Access;
 use crate::http::context::CallContext;
 use crate::http::extract::JsonBody;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
@@ -36,6 +41,8 @@ pub struct NewSessionBody {
     container: Option<String>,
     /// The program and its arguments; without it, the best shell of the container.
     command: Option<Vec<String>>,
+    /// Why: needed where an access rule asks for it. 1 to 500 characters.
+    reason: Option<String>,
     /// Opens the terminal in a container that is added to the pod, where the container itself has no shell.
     debug: Option<DebugBody>,
     /// Width of the terminal in cells.
@@ -88,7 +95,20 @@ pub async fn post(
     }
     let target = target(&body)?;
     let place = Place::Pod(cluster.id, target.clone());
-    context.require(&app, Action::Exec { organisation: cluster.organisation }, place).await?;
+    context.require(&app, Action::Exec { organisation: cluster.organisation }, place.clone()).await?;
+    let reason = reason(body.reason.as_deref())?;
+    let access = Access::of(&app, &context).await?;
+    let said = if reason.is_some() { Reason::Given } else { Reason::Missing };
+    let facts = Target {
+        namespace: Some(target.namespace.clone()),
+        pod: Some(target.pod.clone()),
+        container: target.container.clone(),
+        ..Target::cluster(&cluster)
+    };
+    let action = if body.debug.is_some() { AccessAction::Debug } else { AccessAction::Exec };
+    let question = access.question(&facts, (action, said), context.now);
+    let grant = context.require_rule(&app, &question, place).await?;
+    let basis = Basis::new(&access.subject, &access.rules, &grant);
     let request = OpenSession {
         actor: context.actor,
         client: context.client.clone(),
@@ -96,6 +116,9 @@ pub async fn post(
         target,
         program: program(body.command)?,
         size: TerminalSize::clamped(body.columns, body.rows),
+        reason,
+        access: SessionAccess { action, pod_labels: None, basis },
+        limits: grant.limits,
         debug: body.debug.map(debug_image).transpose()?,
     };
     let session = open(&app, request).await?;
@@ -123,7 +146,7 @@ async fn open(app: &App, request: OpenSession) -> Result<Session, Problem> {
         Ok(Err(error @ OpenError::Recording(_))) => {
             tracing::error!(%error, "a session was not opened because it could not be recorded");
             Err(Problem::new(
-                ProblemKind::Internal,
+                ProblemKind::StorageUnavailable,
                 "The session could not be recorded, so it was not opened. Tell the operator of this relay.",
             ))
         }
@@ -139,6 +162,12 @@ fn target(body: &NewSessionBody) -> Result<PodTarget, Problem> {
         pod: body.pod.parse().map_err(bad)?,
         container: body.container.as_deref().map(str::parse).transpose().map_err(bad)?,
     })
+}
+
+fn reason(text: Option<&str>) -> Result<Option<ReasonText>, Problem> {
+    let bad = |error: InvalidText| Problem::new(ProblemKind::Unprocessable, format!("{error}."));
+    // An empty field of a form is no reason.
+    text.filter(|text| !text.trim().is_empty()).map(str::parse).transpose().map_err(bad)
 }
 
 fn program(command: Option<Vec<String>>) -> Result<Program, Problem> {

@@ -32,5 +32,6 @@ pub async fn get(
     let (session, owner) = find(&app, &context, id).await?;
     // Another member's session looks like none.
     context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
+    context.require_listed(&app, &session).await?;
     Ok(Json(SessionBody::at(session, app.clock.now())))
 }

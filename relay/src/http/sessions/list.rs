@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::clock::UnixMillis;
 use crate::domain::access::{SessionScope, session_scope};
 use crate::domain::session::SessionStatus;
+use crate::http::access::Access;
 use crate::http::context::CallContext;
 use crate::http::extract::{PageQuery, QueryOf, TimeRange};
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
@@ -103,9 +104,15 @@ pub async fn get(
     let Some(filter) = filter(&context, &query, now)? else {
         return Ok(Json(SessionPage { items: Vec::new(), next_cursor: None }));
     };
+    let access = Access::of(&app, &context).await?;
     let page = app.store.list_sessions(&filter, page).await?;
     Ok(Json(SessionPage {
-        items: page.items.into_iter().map(|session| SessionBody::at(session, now)).collect(),
+        items: page
+            .items
+            .into_iter()
+            .filter(|session| access.may_list(session, now))
+            .map(|session| SessionBody::at(session, now))
+            .collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
     }))
 }

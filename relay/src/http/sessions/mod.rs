@@ -48,6 +48,8 @@ pub struct SessionBody {
     client_ip: String,
     /// The browser that it was opened with. Untrusted text: escape it.
     user_agent: String,
+    /// Why it was opened, in the person's words. Untrusted text: escape it.
+    reason: Option<String>,
     /// When it was asked for (RFC 3339).
     #[schema(value_type = String, format = DateTime)]
     started_at: UnixMillis,
@@ -90,7 +92,7 @@ impl SessionBody {
     /// A session as it stands at `now`.
     fn at(session: Session, now: UnixMillis) -> Self {
         let status = session.status(now).slug();
-        let Session { request, cluster_name, cluster_type, user_email, state, activity } = session;
+        let Session { request, cluster_name, cluster_type, user_email, state, activity, .. } = session;
         let slug = state.slug();
         let (opened, end) = match state {
             SessionState::Opening => (None, None),
@@ -113,6 +115,7 @@ impl SessionBody {
             status,
             client_ip: request.client.ip,
             user_agent: request.client.user_agent,
+            reason: request.reason.map(String::from),
             started_at: request.started_at,
             last_activity_at: activity.last_at,
             idle: activity.idle_since.is_some() && end.is_none(),

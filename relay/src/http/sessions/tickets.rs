@@ -49,6 +49,7 @@ pub async fn post(
         let detail = format!("{} {}", SocketClose::Gone.sentence(), cause.sentence());
         return Err(Problem::new(ProblemKind::SessionEnded, detail));
     }
+    context.require_in_session(&app, &session, session.request.access.action).await?;
     let ticket = issue_ticket(&app, &context, id).await?;
     let body = TicketBody { ticket: ticket.expose().to_owned(), expires_in_seconds: TICKET_LIFETIME.as_secs() };
     Ok((StatusCode::CREATED, Json(body)))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
@@ -27,6 +27,9 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 
 /// Between later attempts: a store that comes back is noticed within this.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+
+/// Longest rest between two segments of a session that goes on.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// Something could not be sealed now.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +123,8 @@ impl Worker {
 
     async fn seal(&self, recording: &Arc<Shared>) -> Result<Step, SealError> {
         loop {
-            let _permit = self.permits.acquire().await.map_err(|_| SealError::ShuttingDown)?;
+            let permit = self.permits.acquire().await.map_err(|_| SealError::ShuttingDown)?;
+            let began = Instant::now();
             let cursor = cursor_of(recording).await?;
             let phase = *recording.phase.borrow();
             let until = match phase {
@@ -131,6 +135,8 @@ impl Worker {
             let full = rendered.full;
             let cursor = self.store(recording, rendered).await?;
             *recording.cursor() = Some(cursor.clone());
+            drop(permit);
+            self.rest_after(began.elapsed(), recording).await;
             match (full, phase) {
                 (true, _) => {}
                 (false, Phase::Live) => return Ok(Step::CaughtUp),
@@ -140,6 +146,13 @@ impl Worker {
     }
 
     /// Stores a segment, then says that it is sealed. Returns where sealing stands.
+    /// Leaves the processors and the disk to the output that flows; what is over is sealed without a rest. Cancel safe.
+    async fn rest_after(&self, took: Duration, recording: &Shared) {
+        let mut phase = recording.phase.subscribe();
+        let over = phase.wait_for(|phase| *phase == Phase::Over);
+        let _in_time = timeout(took.saturating_mul(self.pace.rests).min(LONGEST_REST), over).await;
+    }
+
     async fn store(&self, recording: &Arc<Shared>, rendered: Rendered) -> Result<Cursor, SealError> {
         let mut cursor = rendered.to.clone();
         if !rendered.cast.is_empty() {

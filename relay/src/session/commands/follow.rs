@@ -160,6 +160,11 @@ impl Follower {
         }
     }
 
+    /// Nothing happens for a while: gives memory back until something does.
+    pub(super) fn rest(&mut self) {
+        self.tracker.rest();
+    }
+
     /// Tells of a command that has been running for a while.
     pub(super) fn handle_time(&mut self, now: UnixMillis) {
         if self.deadline().is_none_or(|deadline| now < deadline) {

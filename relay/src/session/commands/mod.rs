@@ -34,6 +34,10 @@ pub(super) use note::record;
 /// What is gathered before it is looked at: a command is audited this much later, and a keystroke costs nothing by itself.
 const PACE: Duration = Duration::from_millis(100);
 
+/// A session in which nothing happens for this long gives the memory of its screen back. Longer than people pause between
+/// keys, short enough that many sessions that begin at once do not all hold it.
+const REST_AFTER: Duration = Duration::from_secs(1);
+
 /// Typed bytes of one session that may wait to be looked at. Beyond it the oldest are forgotten: commands that are only on the
 /// screen may then not be found.
 const TYPED_BYTES: usize = 256 * 1024;
@@ -148,7 +152,8 @@ impl Task {
     async fn follow(&self) -> Result<(), FollowError> {
         let Context { recording, clock, .. } = &self.context;
         let (mut written, mut stripped) = (recording.written(), recording.stripped());
-        let mut pull = self.begin().await?;
+        // Rare and large, as is telling: a task that waits must not be.
+        let mut pull = Box::pin(self.begin()).await?;
         loop {
             written.mark_unchanged();
             stripped.mark_unchanged();
@@ -165,7 +170,7 @@ impl Task {
                 pull.finish(clock.now());
             }
             while let Some(found) = pull.take() {
-                self.tell(&found).await?;
+                Box::pin(self.tell(&found)).await?;
             }
             if behind {
                 continue;
@@ -174,11 +179,18 @@ impl Task {
                 return Ok(());
             }
             let due = pull.deadline().map(|due| wait_until(due, clock.now()));
-            tokio::select! {
-                Ok(()) = written.changed() => {}
-                Ok(()) = stripped.changed() => {}
-                () = self.ended.cancelled() => {}
-                () = until(due) => {}
+            let news = async {
+                tokio::select! {
+                    Ok(()) = written.changed() => {}
+                    Ok(()) = stripped.changed() => {}
+                    () = self.ended.cancelled() => {}
+                    () = until(due) => {}
+                }
+            };
+            tokio::pin!(news);
+            if timeout(REST_AFTER, &mut news).await.is_err() {
+                pull = blocking(move || Ok(pull.resting())).await?;
+                news.await;
             }
             // More follows a keystroke than its echo.
             tokio::select! {

@@ -19,10 +19,10 @@ const READ_BYTES: u64 = 64 * 1024;
 
 /// A run of output beyond this is a flood that nobody types into: what is in its middle is skipped, so that following it costs
 /// little and catches up.
-const FLOOD_BYTES: u64 = 512 * 1024;
+const FLOOD_BYTES: u64 = 192 * 1024;
 
 /// What is read of a flood at its beginning, and of output before a restart: enough for the screen.
-const SCREEN_BYTES: u64 = 64 * 1024;
+const SCREEN_BYTES: u64 = 32 * 1024;
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -125,6 +125,12 @@ impl Pull {
 
     pub(super) fn handle_time(&mut self, now: UnixMillis) {
         self.follower.handle_time(now);
+    }
+
+    /// Nothing happens for a while: gives memory back until something does.
+    pub(super) fn resting(mut self) -> Self {
+        self.follower.rest();
+        self
     }
 
     pub(super) fn deadline(&self) -> Option<UnixMillis> {

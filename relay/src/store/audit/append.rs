@@ -53,9 +53,11 @@ async fn appended_before(tx: &mut Tx, event: &NewEvent) -> Result<Option<Appende
     let row = fetch_optional!(
         tx.on(),
         (Uuid, i64, Option<i64>),
-        "SELECT id, position, sequence FROM audit_events WHERE session_id = $1 AND dedupe_key = $2",
+        "SELECT id, position, sequence FROM audit_events
+         WHERE session_id = $1 AND dedupe_key = $2 AND organisation_id = $3",
         session.as_uuid(),
         key.as_str(),
+        event.organisation.as_uuid(),
     )?;
     let appended = |(id, position, sequence): (Uuid, i64, Option<i64>)| {
         Ok(Appended {

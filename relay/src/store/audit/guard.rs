@@ -23,6 +23,8 @@ CREATE OR REPLACE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON audit_even
 FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only();
 CREATE OR REPLACE TRIGGER audit_positions_no_delete BEFORE DELETE ON audit_positions
 FOR EACH ROW EXECUTE FUNCTION audit_append_only();
+CREATE OR REPLACE TRIGGER audit_positions_no_truncate BEFORE TRUNCATE ON audit_positions
+FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only();
 ";
 
 /// Makes the database refuse to change or delete events. May be run again.

@@ -9,6 +9,7 @@ use podlatch_protocol::terminal::TerminalSize;
 use super::row::EndColumns;
 use crate::clock::UnixMillis;
 use crate::domain::audit::{Action, NewEvent, Origin, Outcome};
+use crate::domain::name::ReasonText;
 use crate::domain::session::{NewSession, SessionEnd};
 
 /// A session was asked for.
@@ -16,7 +17,11 @@ pub(super) fn asked(new: &NewSession) -> NewEvent {
     let event = NewEvent::in_session(Action::SessionOpen, new.organisation, new.id, new.started_at)
         .detail("columns", new.size.columns())
         .detail("rows", new.size.rows())
-        .detail("expires_at", new.expires_at.to_string());
+        .detail("expires_at", new.expires_at.to_string())
+        .detail("reason", new.reason.as_ref().map(ReasonText::as_str))
+        .detail("access", new.access.action.slug())
+        .detail("rules", ids(new.access.basis.rules.keys()))
+        .detail("approvals", ids(new.access.basis.approvals.iter()));
     match &new.program {
         Program::Shell => event.detail("program", "shell"),
         // The words behind it may hold a secret.
@@ -24,6 +29,12 @@ pub(super) fn asked(new: &NewSession) -> NewEvent {
             .detail("program", words.first().map_or("", String::as_str))
             .detail("arguments", words.len().saturating_sub(1)),
     }
+}
+
+/// By what it was allowed; nothing where there is nothing.
+fn ids<I: ToString>(ids: impl Iterator<Item = I>) -> Option<String> {
+    let ids: Vec<_> = ids.map(|id| id.to_string()).collect();
+    (!ids.is_empty()).then(|| ids.join(" "))
 }
 
 /// Its process runs.

@@ -18,6 +18,7 @@ use super::engine::{execute, fetch_all, fetch_optional};
 use super::rows::millis;
 use super::{List, Page, PageRequest, Store, StoreError};
 use crate::clock::UnixMillis;
+use crate::domain::name::ReasonText;
 use crate::domain::session::{NewSession, Session, SessionEnd, SessionStatus};
 
 /// Which sessions to list.
@@ -88,14 +89,15 @@ impl Store {
     /// or it is revoked. Cancel safe.
     pub async fn insert_session(&self, new: &NewSession) -> Result<(), StoreError> {
         let program = serde_json::to_string(&new.program).map_err(|_| StoreError::Corrupt("sessions.program"))?;
+        let access = serde_json::to_string(&new.access).map_err(|_| StoreError::Corrupt("sessions.access"))?;
         let mut tx = self.begin().await?;
         let stored = execute!(
             tx.on(),
             "INSERT INTO sessions (id, organisation_id, cluster_id, agent_id, user_id, login_session_id, namespace, pod,
                  asked_container, program, state, client_ip, user_agent, started_at, last_activity_at, expires_at,
-                 idle_after, idle_close, terminal_columns, terminal_rows)
+                 idle_after, idle_close, terminal_columns, terminal_rows, reason, access)
              SELECT $1, organisation_id, id, $4, $5, $6, $7, $8, $9, $10, 'opening', $11, $12, $13, $13, $14, $15, $16,
-                 $17, $18
+                 $17, $18, $19, $20
              FROM clusters
              WHERE organisation_id = $2 AND id = $3 AND revoked_at IS NULL",
             new.id.as_uuid(),
@@ -116,6 +118,8 @@ impl Store {
             new.idle.close.map(millis),
             i64::from(new.size.columns()),
             i64::from(new.size.rows()),
+            new.reason.as_ref().map(ReasonText::as_str),
+            access.as_str(),
         )?;
         if stored != 1 {
             return Err(StoreError::Missing("the cluster"));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::clock::UnixMillis;
 use crate::domain::cluster::ClusterType;
 use crate::domain::organisation::ClientInfo;
-use crate::domain::session::{Activity, NewSession, Session, SessionEnd, SessionState};
+use crate::domain::session::{Activity, NewSession, Session, SessionAccess, SessionEnd, SessionState};
 use crate::domain::session_limits::IdleLimits;
 use crate::store::StoreError;
 use crate::store::rows::{duration, known, number, parse, time};
@@ -19,11 +19,11 @@ use crate::store::rows::{duration, known, number, parse, time};
 macro_rules! session_sql {
     ($rest:literal) => {
         concat!(
-            "SELECT s.id, s.organisation_id, s.cluster_id, c.name AS cluster_name, c.cluster_type, s.agent_id, s.user_id, \
+            "SELECT s.id, s.organisation_id, s.cluster_id, c.name AS cluster_name, c.labels AS cluster_labels, c.cluster_type, s.agent_id, s.user_id, \
              u.email AS user_email, s.login_session_id, s.namespace, s.pod, s.asked_container, s.program, s.state, \
              s.client_ip, s.user_agent, s.started_at, s.container, s.pod_uid, s.process, s.ended_at, s.end_cause, \
              s.outcome, s.exit_code, s.failure, s.cleanup, s.output_length, s.expires_at, s.idle_after, s.idle_close, \
-             s.last_activity_at, s.idle_since, s.terminal_columns, s.terminal_rows \
+             s.last_activity_at, s.idle_since, s.terminal_columns, s.terminal_rows, s.reason, s.access \
              FROM sessions s JOIN clusters c ON c.id = s.cluster_id JOIN users u ON u.id = s.user_id ",
             $rest
         )
@@ -40,6 +40,7 @@ pub(super) struct SessionRow {
     organisation_id: Uuid,
     cluster_id: Uuid,
     cluster_name: String,
+    cluster_labels: String,
     cluster_type: String,
     agent_id: Option<Uuid>,
     user_id: Uuid,
@@ -70,6 +71,8 @@ pub(super) struct SessionRow {
     idle_since: Option<i64>,
     terminal_columns: Option<i64>,
     terminal_rows: Option<i64>,
+    reason: Option<String>,
+    access: Option<String>,
 }
 
 impl TryFrom<SessionRow> for Session {
@@ -81,6 +84,7 @@ impl TryFrom<SessionRow> for Session {
             row.asked_container.as_deref().map(|name| parse("sessions.asked_container", name)).transpose()?;
         Ok(Self {
             cluster_name: parse("clusters.name", &row.cluster_name)?,
+            cluster_labels: parse("clusters.labels", &row.cluster_labels)?,
             cluster_type: known("clusters.cluster_type", ClusterType::from_slug(&row.cluster_type))?,
             user_email: parse("users.email", &row.user_email)?,
             state,
@@ -100,6 +104,8 @@ impl TryFrom<SessionRow> for Session {
                 program: serde_json::from_str(&row.program).map_err(|_| StoreError::Corrupt("sessions.program"))?,
                 client: ClientInfo { ip: row.client_ip, user_agent: row.user_agent },
                 size: size(row.terminal_columns, row.terminal_rows)?,
+                reason: row.reason.as_deref().map(|reason| parse("sessions.reason", reason)).transpose()?,
+                access: access(row.access.as_deref())?,
                 started_at: UnixMillis::new(row.started_at),
                 expires_at: UnixMillis::new(row.expires_at),
                 idle: IdleLimits {
@@ -153,6 +159,12 @@ impl SessionRow {
             },
         })
     }
+}
+
+/// One without it stands on nothing.
+fn access(text: Option<&str>) -> Result<SessionAccess, StoreError> {
+    let access = text.map(serde_json::from_str).transpose().map_err(|_| StoreError::Corrupt("sessions.access"))?;
+    Ok(access.unwrap_or_default())
 }
 
 fn size(columns: Option<i64>, rows: Option<i64>) -> Result<TerminalSize, StoreError> {

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use podlatch_protocol::control::{About, GuardReport};
 use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId};
-use podlatch_relay::domain::agent::{Agent, AgentStatus, PublicKeySha256};
+use podlatch_relay::domain::agent::{Agent, AgentStatus, CloneSeen, PublicKeySha256};
 use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::organisation::ClientInfo;
 use podlatch_relay::store::{AgentSeen, PageRequest, RenewAgent};
@@ -16,6 +17,8 @@ on_both_engines!(
     a_lost_answer_to_a_renewal_locks_no_agent_out,
     a_foreign_or_revoked_key_renews_nothing,
     a_revoked_agent_is_accepted_with_no_key,
+    the_first_key_is_over_once_the_agent_came_with_its_newest,
+    a_copied_identity_is_noted_and_said,
 );
 
 async fn an_agent_comes_back_as_it_was_stored(at: Fixture) {
@@ -96,6 +99,33 @@ async fn a_revoked_agent_is_accepted_with_no_key(at: Fixture) {
     let now = found(&at, &agent).await.expect("is there");
     assert_eq!(now.status, AgentStatus::Revoked);
     assert!(!now.accepts(agent.public_key));
+}
+
+async fn the_first_key_is_over_once_the_agent_came_with_its_newest(at: Fixture) {
+    let agent = at.agent(&at.cluster(at.owner("ada@example.org").await.organisation.id).await).await;
+    let (first, newest) = (agent.public_key, PublicKeySha256([1; 32]));
+    assert_eq!(renew(&at, &agent, first, newest).await, Some(2));
+    let ids = (agent.organisation, agent.cluster, agent.id);
+    at.store.confirm_agent_key(ids, first).await.expect("answers");
+    assert!(found(&at, &agent).await.expect("is there").accepts(first), "it may have crashed before it had the newest");
+    at.store.confirm_agent_key(ids, newest).await.expect("answers");
+    let now = found(&at, &agent).await.expect("is there");
+    assert!(now.accepts(newest) && !now.accepts(first));
+    assert_eq!(renew(&at, &agent, first, PublicKeySha256([2; 32])).await, None, "a copy renews nothing");
+}
+
+async fn a_copied_identity_is_noted_and_said(at: Fixture) {
+    let agent = at.agent(&at.cluster(at.owner("ada@example.org").await.organisation.id).await).await;
+    let elsewhere = at.owner("bob@example.org").await.organisation.id;
+    let seen = CloneSeen { at: SOON, from: "192.0.2.7".to_owned() };
+    at.store.agent_cloned((elsewhere, agent.cluster, agent.id), &seen, None).await.expect("touches nothing");
+    assert_eq!(found(&at, &agent).await.expect("is there").cloned, None);
+    at.store.agent_cloned((agent.organisation, agent.cluster, agent.id), &seen, None).await.expect("is stored");
+    let guard = GuardReport { namespaces: vec!["shop-*".to_owned()], pod_labels: vec![] };
+    let about = About { replica: "agent-0".to_owned(), guard };
+    at.store.agent_about(agent.organisation, agent.id, &about).await.expect("is stored");
+    let now = found(&at, &agent).await.expect("is there");
+    assert_eq!((now.cloned, now.about), (Some(seen), Some(about)));
 }
 
 async fn found(at: &Fixture, agent: &Agent) -> Option<Agent> {

@@ -129,6 +129,10 @@ async fn an_event_cannot_be_changed_or_deleted(at: Fixture) {
         "DELETE FROM audit_events",
         "DELETE FROM audit_positions",
         "INSERT INTO audit_events SELECT * FROM audit_events",
+        // SQLite does not know these words; on Postgres a trigger has to refuse them.
+        "TRUNCATE audit_events",
+        "TRUNCATE audit_events CASCADE",
+        "TRUNCATE audit_positions",
     ] {
         assert!(at.execute(sql).await.is_err(), "{sql}");
     }
@@ -249,11 +253,11 @@ async fn a_receiver_goes_on_where_it_was_and_never_back(at: Fixture) {
         pending.into_iter().collect::<std::collections::BTreeMap<_, _>>()
     };
     assert_eq!(pending().await, [(here, 0), (elsewhere, 0)].into());
-    at.store.audit_delivered("webhook", here, 1).await.expect("notes");
+    at.store.audit_delivered("webhook", here, 2).await.expect("notes");
     assert_eq!(pending().await, [(elsewhere, 0)].into());
     at.cluster(here).await;
-    assert_eq!(pending().await, [(here, 1), (elsewhere, 0)].into());
-    at.store.audit_delivered("webhook", here, 2).await.expect("notes");
+    assert_eq!(pending().await, [(here, 2), (elsewhere, 0)].into());
+    at.store.audit_delivered("webhook", here, 3).await.expect("notes");
     at.store.audit_delivered("webhook", here, 1).await.expect("notes, late");
     at.store.audit_delivered("log", elsewhere, 1).await.expect("notes, for another receiver");
     assert_eq!(pending().await, [(elsewhere, 0)].into());

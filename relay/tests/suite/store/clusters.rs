@@ -1,4 +1,4 @@
-use podlatch_relay::domain::agent::AgentStatus;
+use podlatch_relay::domain::agent::{AgentStatus, PublicKeySha256};
 use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::organisation::ClientInfo;
 use podlatch_relay::store::{AgentSeen, PageRequest, Redemption, StoreError};
@@ -68,7 +68,8 @@ async fn revoking_a_cluster_revokes_its_agents_and_tokens_and_frees_its_name(at:
 
     let agent = at.store.get_agent(here, cluster.id, agent.id).await.expect("answers").expect("stays on record");
     assert_eq!(agent.status, AgentStatus::Revoked);
-    assert_eq!(at.store.redeem_join_token(&token, SOON).await.expect("answers"), Redemption::Withdrawn);
+    let key = PublicKeySha256([1; 32]);
+    assert_eq!(at.store.join_grant(&token, key, SOON).await.expect("answers"), Redemption::Withdrawn);
     let late = at.new_join_token(&cluster);
     assert!(matches!(at.store.create_join_token(&late, &Origin::operator(), SOON).await, Err(StoreError::Missing(_))));
     assert!(matches!(

@@ -13,8 +13,9 @@ use podlatch_relay::domain::agent::{Agent, AgentStatus, PublicKeySha256};
 use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::cluster::{Cluster, ClusterType};
 use podlatch_relay::domain::labels::Labels;
+use podlatch_relay::domain::login::LoginMethod;
 use podlatch_relay::domain::organisation::{ClientInfo, LoginSession, Membership};
-use podlatch_relay::domain::session::NewSession;
+use podlatch_relay::domain::session::{NewSession, SessionAccess};
 use podlatch_relay::domain::session_limits::SessionLimits;
 use podlatch_relay::entropy::Entropy;
 use podlatch_relay::store::{
@@ -100,6 +101,7 @@ impl Fixture {
         NewLoginSession {
             id: self.id(LoginSessionId::new),
             hash: self.token(TokenKind::LoginSession),
+            method: LoginMethod::Link,
             expires_at: EXPIRY,
             client: ClientInfo { ip: "192.0.2.1".to_owned(), user_agent: "test".to_owned() },
         }
@@ -147,6 +149,7 @@ impl Fixture {
             organisation: cluster.organisation,
             cluster: cluster.id,
             expires_at: EXPIRY,
+            agents: 1,
         }
     }
 
@@ -164,6 +167,8 @@ impl Fixture {
             agent_version: "0.1.0".to_owned(),
             kubernetes_version: String::new(),
             certificate_expires_at: START.plus(Duration::from_hours(24)),
+            cloned: None,
+            about: None,
         }
     }
 
@@ -192,6 +197,8 @@ impl Fixture {
             started_at: START,
             expires_at: EXPIRY,
             idle: SessionLimits::default().idle,
+            reason: None,
+            access: SessionAccess::default(),
         }
     }
 

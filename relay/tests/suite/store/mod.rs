@@ -1,13 +1,17 @@
 //! The store's promises, each on both engines.
 
+mod access;
 mod agents;
 mod audit;
 mod clusters;
 mod fixture;
 mod join_tokens;
+mod marks;
+mod people;
 mod recordings;
 mod replays;
 mod schema;
+mod scope;
 mod sessions;
 mod sign_in;
 mod tickets;

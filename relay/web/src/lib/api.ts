@@ -13,8 +13,22 @@ import {
   type Parser,
 } from './parse';
 import { parseAuditEvent, type AuditEvent } from './audit';
+import { parseConnectionTest, type ConnectionTest } from './public-cluster';
 import { parseSession, type Session } from './session';
 import type { TicketOutcome } from './session-client';
+import {
+  parseChallenge,
+  parseMethods,
+  parseOwnPassword,
+  parsePasskey,
+  parseProvider,
+  type Challenge,
+  type OwnPassword,
+  type Passkey,
+  type Provider,
+  type ProviderSettings,
+  type SignInMethods,
+} from './sign-in';
 import type { TerminalSize } from './protocol';
 
 /** How long an answer may take. */
@@ -25,6 +39,9 @@ export const TICKET_DEADLINE_MS = 8_000;
 
 /** Opening a session includes starting its process, for which the relay itself waits 35 s before it says why. */
 export const OPEN_DEADLINE_MS = 45_000;
+
+/** A connection test tries step by step, each with its own limit. */
+export const TEST_DEADLINE_MS = 60_000;
 
 /** How many items a page of a long list asks for: more than a screen holds, little enough to be quick. */
 export const PAGE_ITEMS = 100;
@@ -81,7 +98,7 @@ export interface Target {
   readonly container: string | null;
 }
 
-type Method = 'GET' | 'POST' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export class Api {
   readonly #fetch: typeof fetch;
@@ -93,6 +110,70 @@ export class Api {
   /** Trades a one-time sign-in token for the login session's cookie. */
   signIn(token: string): Promise<ApiResult<null>> {
     return this.#call('POST', '/login-sessions', null, { token });
+  }
+
+  /** How one may sign in; on a relay of many, in the organisation that is named. */
+  signInMethods(organisation: string | null): Promise<ApiResult<SignInMethods>> {
+    const query = organisation === null ? '' : `?organisation=${encodeURIComponent(organisation)}`;
+    return this.#call('GET', `/sign-in/methods${query}`, parseMethods);
+  }
+
+  signInWithPassword(email: string, password: string): Promise<ApiResult<null>> {
+    return this.#call('POST', '/sign-in/password', null, { email, password });
+  }
+
+  passkeySignInChallenge(): Promise<ApiResult<Challenge>> {
+    return this.#call('POST', '/sign-in/passkey/challenge', parseChallenge);
+  }
+
+  signInWithPasskey(challenge: string, credential: object): Promise<ApiResult<null>> {
+    return this.#call('POST', '/sign-in/passkey', null, { challenge, credential });
+  }
+
+  passkeys(): Promise<ApiResult<Passkey[]>> {
+    return this.#all('/me/passkeys', parsePasskey);
+  }
+
+  newPasskeyChallenge(): Promise<ApiResult<Challenge>> {
+    return this.#call('POST', '/me/passkeys/challenge', parseChallenge);
+  }
+
+  addPasskey(challenge: string, name: string, credential: object): Promise<ApiResult<Passkey>> {
+    return this.#call('POST', '/me/passkeys', parsePasskey, { challenge, name, credential });
+  }
+
+  renamePasskey(id: string, name: string): Promise<ApiResult<null>> {
+    return this.#call('PATCH', `/me/passkeys/${encodeURIComponent(id)}`, null, { name });
+  }
+
+  removePasskey(id: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/me/passkeys/${encodeURIComponent(id)}`, null);
+  }
+
+  ownPassword(): Promise<ApiResult<OwnPassword>> {
+    return this.#call('GET', '/me/password', parseOwnPassword);
+  }
+
+  /** `current` is needed unless one has just signed in with a link or a passkey. */
+  setPassword(current: string | null, next: string): Promise<ApiResult<null>> {
+    const body = { new_password: next, ...(current !== null && { current_password: current }) };
+    return this.#call('PUT', '/me/password', null, body);
+  }
+
+  signInProviders(): Promise<ApiResult<Provider[]>> {
+    return this.#all('/sign-in-providers', parseProvider);
+  }
+
+  addSignInProvider(settings: ProviderSettings): Promise<ApiResult<Provider>> {
+    return this.#call('POST', '/sign-in-providers', parseProvider, settings);
+  }
+
+  changeSignInProvider(id: string, settings: ProviderSettings): Promise<ApiResult<Provider>> {
+    return this.#call('PUT', `/sign-in-providers/${encodeURIComponent(id)}`, parseProvider, settings);
+  }
+
+  removeSignInProvider(id: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/sign-in-providers/${encodeURIComponent(id)}`, null);
   }
 
   signOut(): Promise<ApiResult<null>> {
@@ -109,6 +190,16 @@ export class Api {
 
   cluster(id: string): Promise<ApiResult<Cluster>> {
     return this.#call('GET', `/clusters/${encodeURIComponent(id)}`, cluster);
+  }
+
+  /** Registers a cluster that the relay reaches by itself. */
+  createPublicCluster(name: string, access: Record<string, string>): Promise<ApiResult<Cluster>> {
+    return this.#call('POST', '/clusters', cluster, { type: 'public', name, ...access });
+  }
+
+  /** Tries whether a cluster can be reached, before it is registered. */
+  testClusterAccess(access: Record<string, string>): Promise<ApiResult<ConnectionTest>> {
+    return this.#call('POST', '/clusters/connection-tests', parseConnectionTest, access, TEST_DEADLINE_MS);
   }
 
   liveSessions(): Promise<ApiResult<Session[]>> {

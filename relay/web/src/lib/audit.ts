@@ -51,11 +51,24 @@ export const ACTION_GROUPS: readonly { readonly text: string; readonly actions: 
   },
   { text: 'People', actions: ['sign_in', 'sign_in_refused', 'sign_out', 'sign_in_link_created', 'access_refused'] },
   {
+    text: 'Access',
+    actions: [
+      'access_rule_created',
+      'access_rule_changed',
+      'access_rule_deleted',
+      'access_requested',
+      'access_approved',
+      'access_denied',
+    ],
+  },
+  {
     text: 'Clusters and agents',
     actions: [
       'organisation_created',
       'cluster_created',
       'cluster_changed',
+      'cluster_access_replaced',
+      'cluster_connection_tested',
       'cluster_revoked',
       'join_token_created',
       'agent_enrolled',
@@ -63,6 +76,7 @@ export const ACTION_GROUPS: readonly { readonly text: string; readonly actions: 
       'agent_connected',
       'agent_disconnected',
       'agent_refused',
+      'agent_cloned',
       'agent_revoked',
       'certificate_renewed',
       'certificate_refused',

@@ -12,6 +12,11 @@ export interface TerminalPlace {
 export type Route =
   | { readonly page: 'sign-in' }
   | { readonly page: 'clusters' }
+  | { readonly page: 'add-cluster' }
+  /** How one proves oneself: passkeys and password. */
+  | { readonly page: 'own-sign-in' }
+  /** Where the organisation's people sign in. */
+  | { readonly page: 'sign-in-settings' }
   | { readonly page: 'namespaces'; readonly cluster: string }
   | { readonly page: 'namespace'; readonly cluster: string; readonly namespace: string }
   /** `session` is `null` before the terminal is opened. */
@@ -41,9 +46,15 @@ export function routePath(route: Route): string {
   switch (route.page) {
     case 'sign-in':
       return '/sign-in';
+    case 'own-sign-in':
+      return '/account/sign-in';
+    case 'sign-in-settings':
+      return '/settings/sign-in';
     case 'clusters':
     case 'not-found':
       return '/';
+    case 'add-cluster':
+      return '/clusters/new';
     case 'namespaces':
       return `/c/${part(route.cluster)}`;
     case 'namespace':
@@ -70,6 +81,11 @@ function parseOrganisation(parts: string[], query: URLSearchParams): Route | nul
   if (parts.length === 1) {
     if (first === 'sign-in') return { page: 'sign-in' };
     return parseList(first, null, query);
+  }
+  if (first === 'clusters') return parts.length === 2 && session === 'new' ? { page: 'add-cluster' } : null;
+  if (parts.length === 2 && session === 'sign-in') {
+    if (first === 'account') return { page: 'own-sign-in' };
+    if (first === 'settings') return { page: 'sign-in-settings' };
   }
   if (first !== 'sessions' || session === undefined) return null;
   if (parts.length === 2) return { page: 'session', session };

@@ -42,15 +42,21 @@ export const RENDERED_STEP_BYTES = 8 * 1024;
  */
 export const HURRY_BYTES = 1024 * 1024;
 
+/** What comes so long after the program has the interrupt is not what it had written before. */
+export const HURRY_MS = 3_000;
+
 /** Ctrl-C, Ctrl-\ and Ctrl-Z: what stops a program. */
 const INTERRUPTS: readonly number[] = [0x03, 0x1c, 0x1a];
+
+/** Whether output is waited for, or was `overtaken` by an interrupt: its end is enough then. */
+export type Urgency = 'wanted' | 'overtaken';
 
 /**
  * Where output goes. Calls come in order; `rendered` is called once the bytes are on the screen, in order too, and may be
  * left out where that of later bytes is called at the same moment.
  */
 export interface OutputSink {
-  write(bytes: Uint8Array, rendered: () => void): void;
+  write(bytes: Uint8Array, urgency: Urgency, rendered: () => void): void;
   /** Replaces what is on the screen; nothing that these bytes ask of a terminal is answered. */
   restore(bytes: Uint8Array, rendered: () => void): void;
 }
@@ -134,6 +140,7 @@ export class SessionClient {
   /** Where the input ends that interrupts a program, until the program has it. */
   #interruptEnd: number | null = null;
   #hurryTo = 0;
+  #hurryUntil = 0;
   #failures = 0;
   #watchdog: TimerId | null = null;
 
@@ -165,6 +172,9 @@ export class SessionClient {
     const [key, ...others] = bytes.subarray(0, 2);
     if (key !== undefined && others.length === 0 && INTERRUPTS.includes(key)) {
       this.#interruptEnd = this.#input.end;
+    } else {
+      // What follows is the answer to this.
+      this.#hurryTo = Math.min(this.#hurryTo, this.#received ?? 0);
     }
     this.#pump();
     return 'queued';
@@ -338,15 +348,19 @@ export class SessionClient {
     const end = received + fresh.length;
     this.#received = end;
     this.#window.busy(this.#options.clock.now());
-    this.#options.sink.write(fresh, () => {
+    const overtaken = end <= this.#hurryTo && this.#options.clock.now() < this.#hurryUntil;
+    if (!overtaken) this.#hurryTo = Math.min(this.#hurryTo, received);
+    this.#options.sink.write(fresh, overtaken ? 'overtaken' : 'wanted', () => {
       this.#markRendered(end);
     });
-    if (end <= this.#hurryTo) this.#acknowledge();
+    if (overtaken) this.#acknowledge();
   }
 
   #markRendered(offset: number): void {
     const rest = this.#received === offset ? 'none' : 'some';
-    const window = this.#window.drawn(offset - this.#rendered, rest, this.#options.clock.now());
+    // What was overtaken says nothing of the terminal's pace: it may not have been drawn.
+    const drawn = offset <= this.#hurryTo ? 0 : offset - this.#rendered;
+    const window = this.#window.drawn(drawn, rest, this.#options.clock.now());
     this.#rendered = offset;
     if (window !== null && this.#phase.kind === 'attached') {
       this.#post(this.#phase.socket, { type: 'window', bytes: window });
@@ -365,13 +379,14 @@ export class SessionClient {
   }
 
   /**
-   * The program was interrupted: what it had written is fetched and drawn in one go, and the prompt behind it. Not earlier:
+   * The program was interrupted: what it had written is fetched in one go, its end is drawn, and the prompt behind it. Not earlier:
    * while it goes on writing, whatever is fetched comes on top.
    */
   #hurry(): void {
     this.#interruptEnd = null;
     if (this.#received === null) return;
     this.#hurryTo = this.#received + HURRY_BYTES;
+    this.#hurryUntil = this.#options.clock.now() + HURRY_MS;
     this.#acknowledge();
   }
 

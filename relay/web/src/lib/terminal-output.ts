@@ -1,5 +1,6 @@
 /** Writes output into a terminal emulator in order, and keeps a replayed screen from answering to the shell. */
-import type { OutputSink } from './session-client';
+import type { OutputSink, Urgency } from './session-client';
+import { joined, shortened } from './shortened';
 
 /** The part of xterm.js that is used, the same in the browser and headless. */
 export interface Emulator {
@@ -25,6 +26,7 @@ const LARGEST_WRITE_BYTES = 64 * 1024;
 /** Output that waits for the emulator to be done with what it has. */
 interface Waiting {
   readonly bytes: Uint8Array;
+  readonly urgency: Urgency;
   readonly rendered: () => void;
 }
 
@@ -38,8 +40,8 @@ export class TerminalOutput implements OutputSink {
     this.#emulator = emulator;
   }
 
-  write(bytes: Uint8Array, rendered: () => void): void {
-    this.#waiting.push({ bytes, rendered });
+  write(bytes: Uint8Array, urgency: Urgency, rendered: () => void): void {
+    this.#waiting.push({ bytes, urgency, rendered });
     if (this.#writing === 0) this.#writeWaiting();
   }
 
@@ -59,15 +61,26 @@ export class TerminalOutput implements OutputSink {
   }
 
   #writeWaiting(): void {
-    const batch = this.#take();
+    const batch = this.#takeOvertaken() ?? this.#take();
     if (batch.length === 0) return;
     this.#writing += 1;
-    this.#emulator.write(concatenated(batch), () => {
+    this.#emulator.write(joined(batch.map(({ bytes }) => bytes)), () => {
       this.#writing -= 1;
       // The last one's word covers the others: they are on the screen at the same moment.
       batch.at(-1)?.rendered();
       if (this.#writing === 0) this.#writeWaiting();
     });
+  }
+
+  /** What was overtaken by an interrupt, shortened to its end; `null` where there is nothing to shorten. */
+  #takeOvertaken(): Waiting[] | null {
+    const count = this.#waiting.findLastIndex(({ urgency }) => urgency === 'overtaken') + 1;
+    const last = this.#waiting[count - 1];
+    if (last === undefined) return null;
+    const bytes = shortened(joined(this.#waiting.slice(0, count).map((waiting) => waiting.bytes)));
+    if (bytes === null) return null;
+    this.#waiting.splice(0, count);
+    return [{ ...last, bytes }];
   }
 
   #take(): Waiting[] {
@@ -80,16 +93,4 @@ export class TerminalOutput implements OutputSink {
     }
     return this.#waiting.splice(0, count);
   }
-}
-
-function concatenated(batch: readonly Waiting[]): Uint8Array {
-  const [first, ...others] = batch;
-  if (first !== undefined && others.length === 0) return first.bytes;
-  const all = new Uint8Array(batch.reduce((length, { bytes }) => length + bytes.length, 0));
-  let at = 0;
-  for (const { bytes } of batch) {
-    all.set(bytes, at);
-    at += bytes.length;
-  }
-  return all;
 }

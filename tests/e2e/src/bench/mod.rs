@@ -6,6 +6,7 @@
 pub mod bulk;
 pub mod commands;
 pub mod echo;
+pub mod many;
 pub mod memory;
 pub mod report;
 pub mod starts;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Parser, ValueEnum};
 use podlatch_e2e::bench::report::{Figure, heading};
-use podlatch_e2e::bench::{bulk, commands, echo, memory, starts};
+use podlatch_e2e::bench::{bulk, commands, echo, many, memory, starts};
 use podlatch_e2e::cluster::target;
 use podlatch_e2e::stack::Stack;
 
@@ -19,6 +19,7 @@ struct Cli {
 enum Measurement {
     Echo,
     Commands,
+    Many,
     Bulk,
     Memory,
     Starts,
@@ -55,6 +56,7 @@ async fn measure(measurement: Measurement) -> anyhow::Result<Vec<Figure>> {
     match measurement {
         Measurement::Echo => echo::run(&stack, &shell).await,
         Measurement::Commands => commands::run(&stack, &shell).await,
+        Measurement::Many => many::run(&stack).await,
         Measurement::Bulk => bulk::run(&stack, &shell).await,
         Measurement::Memory => memory::run(&stack, &shell).await,
         Measurement::Starts => starts::run(&stack, &shell).await,

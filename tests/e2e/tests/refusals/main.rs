@@ -1,5 +1,6 @@
 //! Bad input: each gets its own clear sentence, and an honest session beside it goes on.
 
+mod questions;
 mod rogue;
 
 use std::time::Duration;
@@ -155,7 +156,7 @@ async fn viewers_that_may_not_attach_or_make_no_sense_are_told_and_nobody_else_i
     expect_no_upgrade(&api.without_cookie(), session, api.base(), StatusCode::UNAUTHORIZED, "unauthenticated").await?;
 
     // Tickets: unknown, of another session, used.
-    let unknown = format!("plt_{}", "A".repeat(43));
+    let unknown = format!("plk_{}", "A".repeat(43));
     let foreign = api.ticket(&honest.viewer.session).await?;
     for ticket in ["nonsense", &unknown, &foreign, &mine.ticket] {
         let first = attach(ticket, 1, None);

@@ -2,17 +2,28 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use podlatch_agent::enrolment::{Enrolment, EnrolmentError};
 use podlatch_agent::identity::{FileStore, IdentityStore};
+use podlatch_link::disconnect::Disconnect;
+use podlatch_link::framing::read_one;
 use podlatch_link::pin::CaPin;
 use podlatch_protocol::close::RefusalCode;
+use podlatch_protocol::codec;
+use podlatch_protocol::enrolment::{EnrolReply, EnrolRequest};
+use podlatch_protocol::frame::{self, FrameKind};
+use podlatch_protocol::version::ENROLMENT_ALPN;
 use podlatch_relay::clock::Clock;
 use podlatch_relay::domain::audit::Origin;
+use podlatch_relay::pki::AgentCertificate;
 use podlatch_relay::store::PageRequest;
 use secrecy::SecretString;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::harness::{Agent, Relay, round_trip};
+use crate::harness::{Agent, PATIENCE, Relay, round_trip};
+use crate::rogue::ask_enrolment;
+use crate::rogue_relay::RogueRelay;
 
 fn enrolment(relay: &Relay, pin: CaPin, token: &str) -> Enrolment {
     let address = relay.address.to_string().parse().expect("is an address");
@@ -113,4 +124,53 @@ async fn an_agent_without_identity_and_token_ends_with_a_sentence() {
     let folder = Arc::new(tempfile::tempdir().expect("makes a folder"));
     let error = Agent::start(&relay, &folder, relay.address, None).outcome().await.expect_err("cannot go on");
     assert!(error.to_string().contains("join-token"), "{error}");
+}
+
+/// A relay whose first answer is lost on its way: it has enrolled the agent all the same.
+async fn forget_the_first_answer(relay: &Relay, rogue: &RogueRelay) -> Vec<EnrolRequest> {
+    let mut asked = Vec::new();
+    for answered in [false, true] {
+        let connection = rogue.endpoint.accept().await.expect("listens").await.expect("connects");
+        let (mut send, mut recv) = connection.accept_bi().await.expect("asks");
+        let frame = read_one(&mut recv).await.expect("reads").expect("asks");
+        let request: EnrolRequest = codec::decode(&frame.body).expect("is a question");
+        let reply = ask_enrolment(relay, request.token.clone(), request.csr.clone()).await;
+        assert!(matches!(reply, EnrolReply::Enrolled(_)), "{reply:?}");
+        asked.push(request);
+        if answered {
+            let mut bytes = BytesMut::new();
+            frame::put(&mut bytes, FrameKind::ENROL_REPLY, &codec::encode(&reply).expect("encodes"));
+            send.write_all(&bytes).await.expect("sends");
+            send.finish().expect("finishes");
+            connection.closed().await;
+        } else {
+            Disconnect::Internal.close(&connection);
+        }
+    }
+    asked
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_given_again_to_the_same_key_and_to_no_other() {
+    let relay = Relay::start().await;
+    let rogue = RogueRelay::start_for(&relay, ENROLMENT_ALPN);
+    let token = relay.join_token().await;
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let store = FileStore::new(folder.path());
+    let through = Enrolment {
+        relay: rogue.address.to_string().parse().expect("is an address"),
+        ..enrolment(&relay, relay.ca.pin(), &token)
+    };
+    let enrolled = async { through.obtain(&store).await.expect("enrols in the end") };
+    let both = async { tokio::join!(enrolled, forget_the_first_answer(&relay, &rogue)) };
+    let (identity, asked) = timeout(PATIENCE, both).await.expect("is answered");
+    assert_eq!(asked[0].csr, asked[1].csr, "one key for all attempts");
+
+    let page = PageRequest::new(None, 10);
+    let agents = relay.store.list_agents(relay.organisation, relay.cluster, page).await.expect("reads").items;
+    assert_eq!(agents.len(), 1, "it is one agent, not two");
+    let certificate = AgentCertificate::parse(identity.certificate()).expect("is an agent's");
+    assert_eq!(certificate.identity.agent, agents[0].id);
+    assert!(agents[0].accepts(certificate.public_key));
+    assert!(refusal(&relay, &token).await.contains("used already"), "another key is another agent");
 }

@@ -111,6 +111,15 @@ impl Relay {
     }
 
     pub(crate) async fn join_token_until(&self, expires_at: UnixMillis) -> String {
+        self.new_join_token(expires_at, 1).await
+    }
+
+    /// A join token for so many replicas.
+    pub(crate) async fn join_token_for(&self, agents: u16) -> String {
+        self.new_join_token(Clock::system().now().plus(Duration::from_mins(30)), agents).await
+    }
+
+    async fn new_join_token(&self, expires_at: UnixMillis, agents: u16) -> String {
         let token = Token::generate(TokenKind::Join, &Entropy::system());
         let new = NewJoinToken {
             id: JoinTokenId::new(4, &rand::random()),
@@ -118,6 +127,7 @@ impl Relay {
             organisation: self.organisation,
             cluster: self.cluster,
             expires_at,
+            agents,
         };
         self.store.create_join_token(&new, &Origin::operator(), UnixMillis::new(0)).await.expect("is stored");
         token.expose().to_owned()
@@ -242,8 +252,20 @@ impl Agent {
         address: SocketAddr,
         token: Option<&str>,
     ) -> Self {
+        Self::start_with(relay, folder, address, token, &[])
+    }
+
+    /// The same, with further arguments.
+    pub(crate) fn start_with(
+        relay: &Relay,
+        folder: &Arc<tempfile::TempDir>,
+        address: SocketAddr,
+        token: Option<&str>,
+        more: &[&str],
+    ) -> Self {
         let mut args = arguments(relay, folder.path(), address, NO_CLUSTER);
         args.extend(token.map(|token| format!("--join-token={token}")));
+        args.extend(more.iter().copied().map(str::to_owned));
         Self::run(Arc::clone(folder), args)
     }
 

@@ -9,16 +9,16 @@ use kube::api::{Api, DeleteParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use podlatch_agent::config::{Cli, Command};
-use podlatch_agent::guard::Guard;
-use podlatch_agent::inventory::Inventory;
+use podlatch_cluster::guard::Guard;
+use podlatch_cluster::inventory::Inventory;
 use podlatch_devcluster::{Devcluster, Options};
 use podlatch_link::framing::{FrameReader, FrameWriter};
+use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::RefusalCode;
 use podlatch_protocol::codec;
 use podlatch_protocol::inventory::{ContainerState, InventoryEvent, Item, ItemKey, PodItem, WatchScope, WorkloadKind};
 use podlatch_protocol::request::Request;
 use podlatch_relay::tunnel::AgentHandle;
-use quinn::{RecvStream, SendStream};
 use tokio::time::timeout;
 
 use crate::harness::{Agent, PATIENCE, Relay, arguments, round_trip};
@@ -46,8 +46,8 @@ async fn connected(cluster: &Devcluster, user: &str, more: &[&str]) -> (Relay, A
 
 /// A watch as the relay sees it.
 struct Watch {
-    _writer: FrameWriter<SendStream>,
-    reader: FrameReader<RecvStream>,
+    _writer: FrameWriter<SendHalf>,
+    reader: FrameReader<RecvHalf>,
     items: BTreeMap<ItemKey, Item>,
 }
 
@@ -169,6 +169,40 @@ async fn an_agent_with_rights_to_one_namespace_shows_that_one() {
 }
 
 #[tokio::test]
+async fn a_guard_of_labels_and_patterns_hides_everything_else_and_is_told_to_the_relay() {
+    let cluster = devcluster().await;
+    let guard = ["--namespaces=sh*", "--pod-labels=app=web", "--replica=agent-0"];
+    let (relay, agent, handle) = connected(&cluster, "podlatch-agent", &guard).await;
+    let mut watch = Watch::open(&handle, WatchScope::Namespaces).await;
+    watch.synced().await;
+    assert_eq!(watch.items.keys().collect::<Vec<_>>(), [&ItemKey::Namespace("shop".to_owned())]);
+    let mut shop = Watch::open(&handle, namespace("shop")).await;
+    shop.synced().await;
+    shop.until(|watch| watch.pods_of_web().len() == 2).await;
+    for hidden in ["pending", "done"] {
+        assert!(!shop.items.contains_key(&ItemKey::Pod(hidden.to_owned())), "{hidden}");
+    }
+    let deployment = ItemKey::Workload(WorkloadKind::Deployment, "web".to_owned());
+    assert!(shop.items.contains_key(&deployment));
+    assert_eq!(Watch::open(&handle, namespace("default")).await.refusal().await, RefusalCode::NotAllowedByAgent);
+
+    let told = async {
+        loop {
+            let agent = relay.store.get_agent(relay.organisation, relay.cluster, handle.agent()).await;
+            if let Some(about) = agent.expect("reads").expect("is stored").about {
+                return about;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let about = timeout(PATIENCE, told).await.expect("says what it allows");
+    assert_eq!(about, handle.about());
+    assert_eq!((about.replica.as_str(), about.guard.namespaces.as_slice()), ("agent-0", &["sh*".to_owned()][..]));
+    assert_eq!(about.guard.pod_labels, ["app=web"]);
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn what_kubernetes_refuses_is_refused_with_its_words() {
     let cluster = devcluster().await;
     let (_relay, agent, handle) = connected(&cluster, "shop-only", &[]).await;
@@ -218,7 +252,7 @@ async fn a_cluster_that_does_not_answer_is_named_and_works_again_later() {
 #[tokio::test]
 async fn a_pod_is_looked_up_and_its_end_is_noticed() {
     let cluster = devcluster().await;
-    let inventory = Inventory::new(client(&cluster, "podlatch-agent").await, Guard::Everything);
+    let inventory = Inventory::new(client(&cluster, "podlatch-agent").await, Guard::default());
     let shop = || "default".parse().expect("is a namespace");
     let name = || "bb".parse().expect("is a name");
     let pod = inventory.pod(&shop(), &name()).await.expect("is there");

@@ -43,7 +43,7 @@ impl Credentials {
     }
 }
 
-async fn ask_enrolment(relay: &Relay, token: String, csr: Vec<u8>) -> EnrolReply {
+pub(crate) async fn ask_enrolment(relay: &Relay, token: String, csr: Vec<u8>) -> EnrolReply {
     let (_endpoint, connection) = connect(relay, None, ENROLMENT_ALPN).await.expect("connects");
     let (mut send, recv) = connection.open_bi().await.expect("opens");
     let mut bytes = BytesMut::new();
@@ -90,17 +90,44 @@ impl Rogue {
 
     /// Says hello properly; the relay's first answer, if it gives one.
     pub(crate) async fn greet(&mut self) -> Option<ToAgent> {
+        self.greet_as(1).await
+    }
+
+    /// The same, as this life of an agent's process.
+    pub(crate) async fn greet_as(&mut self, life: u8) -> Option<ToAgent> {
         let hello = ToRelay::Hello(Hello {
             minor: 0,
             agent_version: "1".to_owned(),
             kubernetes_version: "v1".to_owned(),
-            instance: AgentInstanceId::new(1, &[1; 10]),
+            instance: AgentInstanceId::new(1, &[life; 10]),
             sessions: vec![],
         });
         self.send(&control_frame(&hello)).await.ok()?;
         let (_, reader) = self.control.as_mut()?;
         let frame = timeout(PATIENCE, reader.next()).await.expect("answers in time").ok()??;
         codec::decode(&frame.body).ok()
+    }
+
+    /// Asks for a certificate to a new key, and gets it.
+    pub(crate) async fn renew(&mut self) -> Credentials {
+        let key = KeyPair::generate().expect("makes a key");
+        let csr = CertificateParams::default().serialize_request(&key).expect("makes a request").der().to_vec();
+        self.send(&control_frame(&ToRelay::Renew(csr))).await.expect("sends");
+        let (_, reader) = self.control.as_mut().expect("is open");
+        let answered = async {
+            loop {
+                let frame = reader.next().await.expect("reads").expect("goes on");
+                if let Ok(ToAgent::Renewed(answer)) = codec::decode(&frame.body) {
+                    return Credentials { certificate: answer.certificate.into(), key: key.serialize_der() };
+                }
+            }
+        };
+        timeout(PATIENCE, answered).await.expect("answers")
+    }
+
+    /// Says what is on the control stream as an agent.
+    pub(crate) async fn say(&mut self, message: &ToRelay) {
+        self.send(&control_frame(message)).await.expect("sends");
     }
 
     /// Sends any bytes on the control stream.
@@ -270,7 +297,9 @@ async fn noise_on_the_port_and_many_greetings_leave_an_honest_agent_alone() {
     }
     round_trip(&handle).await;
     let harmed = |event: &AgentEvent| match event {
-        AgentEvent::Silent { agent } | AgentEvent::Disconnected { agent, .. } => *agent == handle.agent(),
+        AgentEvent::Silent { agent } | AgentEvent::Disconnected { agent, .. } | AgentEvent::Revoked { agent, .. } => {
+            *agent == handle.agent()
+        }
         AgentEvent::Connected { .. } | AgentEvent::Answering { .. } => false,
     };
     assert!(!news.so_far().iter().any(harmed));

@@ -24,20 +24,24 @@ use tokio::time::timeout;
 use crate::harness::{Agent, PATIENCE, Relay};
 
 /// Listens with the certificate of a real relay.
-struct RogueRelay {
-    endpoint: Endpoint,
-    address: SocketAddr,
+pub(crate) struct RogueRelay {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) address: SocketAddr,
 }
 
 /// An agent on it.
-struct Visitor {
-    connection: Connection,
+pub(crate) struct Visitor {
+    pub(crate) connection: Connection,
     send: SendStream,
     reader: FrameReader<RecvStream>,
 }
 
 impl RogueRelay {
     fn start(relay: &Relay) -> Self {
+        Self::start_for(relay, TUNNEL_ALPN)
+    }
+
+    pub(crate) fn start_for(relay: &Relay, alpn: &[u8]) -> Self {
         let certificate = RelayCertificate::new(Arc::clone(&relay.ca), Clock::system()).expect("is made");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -45,7 +49,7 @@ impl RogueRelay {
             .expect("is possible")
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(certificate));
-        tls.alpn_protocols = vec![TUNNEL_ALPN.to_vec()];
+        tls.alpn_protocols = vec![alpn.to_vec()];
         let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).expect("is TLS 1.3")));
         config.transport_config(Arc::new(transport_config(End::Relay)));
         let endpoint = Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).expect("binds");
@@ -54,7 +58,7 @@ impl RogueRelay {
     }
 
     /// The next agent that connects and says hello.
-    async fn visitor(&self) -> Visitor {
+    pub(crate) async fn visitor(&self) -> Visitor {
         let visit = async {
             let connection = self.endpoint.accept().await.expect("listens").await.expect("connects");
             let (send, recv) = connection.accept_bi().await.expect("opens its control stream");
@@ -68,7 +72,7 @@ impl RogueRelay {
 }
 
 impl Visitor {
-    async fn say(&mut self, message: &ToAgent) {
+    pub(crate) async fn say(&mut self, message: &ToAgent) {
         let mut bytes = BytesMut::new();
         frame::put(&mut bytes, FrameKind::CONTROL_TO_AGENT, &codec::encode(message).expect("encodes"));
         self.say_raw(&bytes).await;
@@ -79,7 +83,7 @@ impl Visitor {
     }
 
     /// Waits until the agent answers this ping: everything before it was survived.
-    async fn ping(&mut self, number: u64) {
+    pub(crate) async fn ping(&mut self, number: u64) {
         self.say(&ToAgent::Ping(number)).await;
         let answered = async {
             loop {
@@ -95,11 +99,16 @@ impl Visitor {
 
 /// An agent that has enrolled at `relay` and now dials somebody who has taken its key.
 async fn misled(relay: &Relay, rogue: &RogueRelay) -> Agent {
+    misled_with(relay, rogue, &[]).await
+}
+
+/// The same, with further arguments.
+pub(crate) async fn misled_with(relay: &Relay, rogue: &RogueRelay, more: &[&str]) -> Agent {
     let agent = Agent::enrol(relay).await;
     relay.news().connected().await;
     let folder = Arc::clone(&agent.folder);
     agent.stop().await;
-    Agent::start(relay, &folder, rogue.address, None)
+    Agent::start_with(relay, &folder, rogue.address, None, more)
 }
 
 #[tokio::test]

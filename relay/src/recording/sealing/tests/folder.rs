@@ -141,3 +141,22 @@ async fn a_store_that_comes_back_in_time_gets_all_of_it() {
     assert!(recording.failure().borrow().is_none());
     assert_eq!(output(&play(life.open().await.expect("opens")).await), "patience");
 }
+
+#[tokio::test]
+async fn sealing_a_flood_lags_behind_while_it_lasts_and_catches_up_when_it_is_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut life = Life::begin(folder.path(), Pace { rests: u32::MAX / 1_000_000, ..AT_ONCE });
+    let recording = life.create().await;
+    let mut written = 0;
+    for millis in 0..40 {
+        append(&recording, &vec![b'x'; 256 * 1024], millis).await;
+        written += 256 * 1024;
+    }
+    let archive = life.segments(1).await;
+    let sealed = archive.segments().last().expect("one").to.recorded;
+    assert!(sealed < written / 2, "{sealed} of {written} bytes were sealed while the flood lasted");
+    finish(&recording, 0, 50).await;
+    life.stored(folder.path()).await;
+    let archive = life.open().await.expect("opens");
+    assert_eq!(output(&play(archive).await).len() as u64, written);
+}

@@ -27,10 +27,10 @@ use crate::clock::UnixMillis;
 const START: i64 = 1_700_000_000_000;
 
 /// Segments by the piece.
-const AT_ONCE: Pace = Pace { after: Duration::from_millis(1), at_bytes: 1 };
+const AT_ONCE: Pace = Pace { after: Duration::from_millis(1), at_bytes: 1, rests: 0 };
 
 /// No segment before the end.
-const NEVER: Pace = Pace { after: Duration::from_hours(24), at_bytes: u64::MAX };
+const NEVER: Pace = Pace { after: Duration::from_hours(24), at_bytes: u64::MAX, rests: 0 };
 
 fn organisation() -> OrganisationId {
     OrganisationId::new(1, &[1; 10])

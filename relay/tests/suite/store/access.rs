@@ -1,0 +1,138 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use podlatch_protocol::id::{AccessRequestId, AccessRuleId, OrganisationId};
+use podlatch_relay::domain::access::right::{Basis, LoginKind, LoginStanding, Registration, Standing};
+use podlatch_relay::domain::access::rule::{AccessAction, RuleSettings};
+use podlatch_relay::domain::audit::Origin;
+use podlatch_relay::domain::session::SessionAccess;
+use podlatch_relay::store::{
+    NewAccessRequest, NewAccessRule, PageRequest, RequestFilter, RequestState, RuleChange, Ruling,
+};
+
+use super::fixture::{EXPIRY, Fixture, SOON, START};
+use super::on_both_engines;
+
+on_both_engines!(
+    a_rule_is_changed_only_by_who_has_seen_it,
+    a_request_is_approved_by_somebody_else_once,
+    what_a_right_depends_on_is_read_as_it_stands,
+);
+
+fn settings(name: &str) -> RuleSettings {
+    let text = format!(
+        r#"{{"name": "{name}", "effect": "deny", "who": {{"roles": ["member"]}}, "clusters": {{"names": ["*"]}},
+            "namespaces": ["*"], "containers": ["*"], "actions": ["exec"]}}"#
+    );
+    serde_json::from_str(&text).expect("a rule")
+}
+
+async fn a_rule_is_changed_only_by_who_has_seen_it(at: Fixture) {
+    let organisation = at.owner("ada@example.org").await.organisation.id;
+    let foreign = at.owner("bob@example.org").await.organisation.id;
+    let first = at.store.access_rules(organisation).await.expect("answers");
+    assert_eq!(first.len(), 1);
+    assert_eq!(Ok(&first[0].settings), RuleSettings::owners_open_everything().as_ref());
+    let by = Origin::operator();
+    let new = NewAccessRule { id: AccessRuleId::new(9, &[1; 10]), organisation, settings: settings("One") };
+    let rule = at.store.create_access_rule(&new, &by, START).await.expect("creates");
+    assert_eq!(at.store.get_access_rule(organisation, rule.id).await.expect("answers"), Some(rule.clone()));
+    assert_eq!(at.store.get_access_rule(foreign, rule.id).await.expect("answers"), None);
+
+    let change = async |organisation: OrganisationId, revision, name| {
+        let which = (organisation, rule.id, revision);
+        at.store.change_access_rule(which, &settings(name), &Origin::operator(), SOON).await.expect("answers")
+    };
+    assert_eq!(change(foreign, 1, "Foreign").await, RuleChange::Missing);
+    let RuleChange::Done(changed) = change(organisation, 1, "Two").await else { panic!("the revision is right") };
+    assert_eq!((changed.revision, changed.settings.name.as_str()), (2, "Two"));
+    assert_eq!((changed.created_at, changed.updated_at), (START, SOON));
+    assert_eq!(change(organisation, 1, "Late").await, RuleChange::Conflict(2));
+    let delete = async |revision| {
+        at.store.delete_access_rule((organisation, rule.id, revision), &by, SOON).await.expect("answers")
+    };
+    assert_eq!(delete(1).await, RuleChange::Conflict(2));
+    assert_eq!(delete(2).await, RuleChange::Done(changed));
+    assert_eq!(delete(2).await, RuleChange::Missing);
+    let page = at.store.list_access_rules(organisation, PageRequest::default()).await.expect("answers");
+    assert_eq!(page.items.len(), 1);
+}
+
+async fn a_request_is_approved_by_somebody_else_once(at: Fixture) {
+    let ada = at.actor().await;
+    let bob = at.owner("bob@example.org").await;
+    let cluster = at.cluster(ada.organisation).await;
+    let new = NewAccessRequest {
+        id: AccessRequestId::new(9, &[1; 10]),
+        organisation: ada.organisation,
+        user: ada.user,
+        cluster: cluster.id,
+        namespace: Some("shop".parse().expect("a namespace")),
+        pod: None,
+        action: AccessAction::Exec,
+        reason: "ticket 7".parse().expect("a reason"),
+        duration: Duration::from_secs(60),
+    };
+    let by = Origin::operator();
+    at.store.create_access_request(&new, &by, START).await.expect("creates");
+    assert_eq!(at.store.get_access_request(bob.organisation.id, new.id).await.expect("answers"), None);
+    let request = at.store.get_access_request(ada.organisation, new.id).await.expect("answers").expect("is there");
+    assert_eq!((&request.request, &request.state), (&new, &RequestState::Pending));
+    let rules = BTreeSet::from([AccessRuleId::new(1, &[0; 10])]);
+    let approve = Ruling::Approve { rules: rules.clone(), expires_at: EXPIRY };
+    let decide =
+        async |user| at.store.decide_access_request(&request, &approve, (user, &by, SOON)).await.expect("answers");
+    assert!(!decide(ada.user).await, "never one's own");
+    assert!(decide(bob.user.id).await);
+    assert!(!decide(bob.user.id).await, "once");
+    let in_force = async |user, now| at.store.approvals(ada.organisation, user, now).await.expect("answers");
+    let approvals = in_force(Some(ada.user), SOON).await;
+    assert_eq!((approvals.len(), &approvals[0].rules, approvals[0].expires_at), (1, &rules, EXPIRY));
+    assert!(in_force(None, EXPIRY).await.is_empty() && in_force(Some(bob.user.id), SOON).await.is_empty());
+    assert!(at.store.withdraw_access_request(&request, &by, SOON).await.expect("answers"));
+    assert!(in_force(None, SOON).await.is_empty());
+    let all = RequestFilter { user: None };
+    let page = at.store.list_access_requests(ada.organisation, all, PageRequest::default()).await.expect("answers");
+    assert_eq!(page.items.iter().map(|item| &item.state).collect::<Vec<_>>(), [&RequestState::Withdrawn]);
+}
+
+async fn what_a_right_depends_on_is_read_as_it_stands(at: Fixture) {
+    let ada = at.actor().await;
+    let cluster = at.cluster(ada.organisation).await;
+    let agent = at.agent(&cluster).await;
+    let mut new = at.new_session(&ada, &agent);
+    new.reason = Some("ticket 7".parse().expect("a reason"));
+    new.access = SessionAccess {
+        action: AccessAction::Exec,
+        pod_labels: Some(BTreeMap::from([("app".to_owned(), "web".to_owned())])),
+        basis: Basis { role: Some(ada.role), ..Basis::default() },
+    };
+    at.store.insert_session(&new).await.expect("inserts");
+    let stored = at.store.get_session(ada.organisation, new.id).await.expect("answers").expect("is there");
+    assert_eq!((&stored.request.reason, &stored.request.access), (&new.reason, &new.access));
+    let read = async |now| at.store.session_rights(now).await.expect("answers").pop().expect("is not over");
+    let rights = read(START).await;
+    assert_eq!((rights.session, rights.account, rights.login), (new.id, Standing::Good, LoginStanding::Good));
+    assert_eq!(rights.membership, Some((ada.role, Standing::Good)));
+    assert_eq!((rights.cluster, rights.agent), (Registration::Registered, Registration::Registered));
+    assert_eq!((&rights.access, &rights.target.pod_labels), (&new.access, &new.access.pod_labels));
+    assert_eq!(read(EXPIRY).await.login, LoginStanding::Expired(LoginKind::Browser));
+
+    for statement in [
+        "UPDATE users SET suspended_at = 1",
+        "UPDATE organisations SET suspended_at = 1",
+        "UPDATE memberships SET suspended_at = 1",
+        "UPDATE login_sessions SET revoked_at = 1",
+        "UPDATE clusters SET revoked_at = 1",
+        "UPDATE agents SET status = 'revoked'",
+    ] {
+        at.execute(statement).await.expect("updates");
+    }
+    let rights = read(START).await;
+    assert_eq!((rights.account, rights.organisation_standing), (Standing::Suspended, Standing::Suspended));
+    assert_eq!(rights.membership, Some((ada.role, Standing::Suspended)));
+    assert_eq!(rights.login, LoginStanding::Revoked(LoginKind::Browser));
+    assert_eq!((rights.cluster, rights.agent), (Registration::Revoked, Registration::Revoked));
+    at.execute("DELETE FROM memberships").await.expect("deletes");
+    assert_eq!(read(START).await.membership, None);
+}

@@ -1,0 +1,54 @@
+/**
+ * What is left to draw of output that nobody waits for any more: its end, and what changes how that looks. A terminal needs a
+ * second for what a flood writes in a moment, and after Ctrl-C the prompt stands behind all of it.
+ */
+
+/** As much of the end is drawn: more than any screen holds of a flood. */
+export const KEPT_BYTES = 16 * 1024;
+
+/** Shorter output is drawn whole. */
+export const SHORTENED_ABOVE_BYTES = 48 * 1024;
+
+/** Colours that are carried over; a flood with more changes than that is drawn whole. */
+const MOST_STYLE_BYTES = 4 * 1024;
+
+const LINE_FEED = 0x0a;
+
+/** Text, and the control characters that only move within it: line feed, carriage return, tab, backspace, bell. */
+// eslint-disable-next-line no-control-regex -- control characters are what this is about
+const PLAIN = /^[^\x00-\x06\x0b\x0c\x0e-\x1f\x7f-\x9f]*$/;
+
+/** A change of colours or weight. Everything else that begins with an escape may do anything. */
+// eslint-disable-next-line no-control-regex -- control characters are what this is about
+const STYLE = /\x1b\[[\d;:]*m/g;
+
+/**
+ * The same output with its middle left out, and a line that says so; `null` where it is short, or where anything in it but
+ * text and colours could change what the terminal does.
+ */
+export function shortened(bytes: Uint8Array): Uint8Array | null {
+  if (bytes.length <= SHORTENED_ABOVE_BYTES) return null;
+  // Lines begin and end whole: a sequence or a character that was begun before is finished in the first one.
+  const from = bytes.indexOf(LINE_FEED) + 1;
+  const to = bytes.indexOf(LINE_FEED, bytes.length - KEPT_BYTES) + 1;
+  if (from === 0 || to <= from) return null;
+  const middle = new TextDecoder('latin1').decode(bytes.subarray(from, to));
+  const style = (middle.match(STYLE) ?? []).join('');
+  const text = style === '' ? middle : middle.replaceAll(STYLE, '');
+  if (style.length > MOST_STYLE_BYTES || !PLAIN.test(text.replaceAll(/[\x80-\xff]/g, ''))) return null;
+  const notice = `… ${String(Math.round((to - from) / 1024))} KiB are not drawn; the recording has them …\r\n`;
+  return joined([bytes.subarray(0, from), new TextEncoder().encode(notice + style), bytes.subarray(to)]);
+}
+
+/** All of these, one after the other. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [first, ...others] = parts;
+  if (first !== undefined && others.length === 0) return first;
+  const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
