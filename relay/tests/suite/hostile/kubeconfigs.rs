@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 /// One hostile kubeconfig.
-pub struct Case {
-    pub what: &'static str,
-    pub text: String,
-    pub says: &'static str,
+pub(crate) struct Case {
+    pub(crate) what: &'static str,
+    pub(crate) text: String,
+    pub(crate) says: &'static str,
 }
 
 const CLUSTER: &str = "server: https://api.example.org:6443";
@@ -40,12 +40,12 @@ fn whole(what: &'static str, text: impl Into<String>, says: &'static str) -> Cas
 }
 
 /// What a relay takes.
-pub fn plain() -> String {
+pub(crate) fn plain() -> String {
     with(CLUSTER, USER)
 }
 
 /// More than fifty.
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     [credentials(), files(), servers(), documents()].into_iter().flatten().collect()
 }
 
