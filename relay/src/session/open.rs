@@ -176,7 +176,7 @@ impl Sessions {
         let stored = shared.store.get_session(new.organisation, id).await?.ok_or(StoreError::Missing("the session"))?;
         // Its state was just stored; a second process could only have ended it.
         let stored = Session { state: SessionState::Live(opened), ..stored };
-        self.spawn(&stored, recording, StartFrom::Open { half, agent, flow, right_at }, marks);
+        self.spawn(&stored, recording, StartFrom::Open { half: Box::new(half), agent, flow, right_at }, marks);
         Ok(stored)
     }
 

@@ -95,7 +95,8 @@ impl Sessions {
         for (session, cause) in lost {
             if let Some(live) = self.get(session) {
                 info!(session.id = %session, cause = cause.slug(), "the right to a session is withdrawn");
-                live.end(cause).await;
+                // An owner that does not listen now is told again at the next look, and gets no lease until then.
+                let _busy = timeout(LEAST_INTERVAL, live.end(cause)).await;
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use super::require_view;
 use crate::app::App;
 use crate::domain::access::decision::{Decision, Denial, Fit, Part, Question, Reason, Subject, Target, decide, fit};
 use crate::domain::access::rule::{AccessAction, Effect};
+use crate::domain::access::{self, Action, Administration, authorize};
 use crate::domain::session_limits::LimitSettings;
 use crate::http::context::CallContext;
 use crate::http::extract::QueryOf;
@@ -116,7 +117,8 @@ pub async fn get(
         now: context.now,
     };
     let mut body = ExplanationBody::of(&question);
-    if own && require_view(&app, &context).await.is_err() {
+    let view = Action::ViewAdministration { organisation, part: Administration::AccessRules };
+    if authorize(&context.actor, view) != access::Decision::Allow {
         // Rules about others are none of a member's business.
         body.rules.retain(|rule| rule.part != Some(Part::Who.slug()));
     }

@@ -14,7 +14,7 @@ const USER: &str = "token: abc";
 
 /// A kubeconfig with these fields of its cluster and its user, a line each.
 fn with(cluster: &str, user: &str) -> String {
-    let indent = |fields: &str| fields.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let indent = |fields: &str| fields.lines().flat_map(|line| ["    ", line, "\n"]).collect::<String>();
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: here\ncontexts:\n- name: here\n  context:\n    cluster: one\n    \
          user: me\nclusters:\n- name: one\n  cluster:\n{}users:\n- name: me\n  user:\n{}",
