@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatAge } from '../src/lib/age';
+import { ACCOUNT, areaOf, isWithin, mayChangeSettings, maySeeSettings, SETTINGS } from '../src/lib/areas';
 import { connectionStatus, endingDetails, secondsUntil } from '../src/lib/connection';
 import { ALL_EVENTS, ALL_SESSIONS } from '../src/lib/filters';
 import { preparePaste } from '../src/lib/paste';
@@ -13,6 +14,10 @@ describe('an address', () => {
   it.each<[string, Route]>([
     ['/', { page: 'clusters' }],
     ['/sign-in', { page: 'sign-in' }],
+    ['/account/sign-in', { page: 'own-sign-in' }],
+    ['/settings/sign-in', { page: 'sign-in-settings' }],
+    ['/settings/clusters', { page: 'clusters-settings' }],
+    ['/settings/clusters/c1', { page: 'cluster-settings', id: 'c1' }],
     ['/clusters/new', { page: 'add-cluster' }],
     ['/c/c1', { page: 'namespaces', cluster: 'c1' }],
     ['/c/c1/n/shop', { page: 'namespace', cluster: 'c1', namespace: 'shop' }],
@@ -32,6 +37,7 @@ describe('an address', () => {
   it.each([
     '/c',
     '/x/y',
+    '/settings/clusters/c1/x',
     '/sessions/s1/x',
     '/sessions/s1/replay/x',
     '/audit/x',
@@ -68,9 +74,36 @@ describe('an address', () => {
     expect(parseRoute('/c/c1/terminal')).toEqual(parseRoute('/c/c1/terminal/sessions'));
   });
 
+  it.each([SETTINGS, ACCOUNT])('of an area alone is its first page: $title', ({ pages }) => {
+    const [first] = pages;
+    const path = first === undefined ? '' : routePath(first.to);
+    expect(routePath(parseRoute(path.slice(0, path.lastIndexOf('/'))))).toBe(path);
+  });
+
   it('survives names with slashes and spaces', () => {
     const route: Route = { page: 'namespace', cluster: 'a/b', namespace: 'c d' };
     expect(parseRoute(routePath(route))).toEqual(route);
+  });
+});
+
+describe('an area', () => {
+  it('has its own pages, and no other', () => {
+    for (const area of [SETTINGS, ACCOUNT]) {
+      for (const { to } of area.pages) expect(areaOf(to)).toBe(area);
+    }
+    expect(areaOf({ page: 'clusters' })).toBeNull();
+  });
+
+  it('has what belongs to its pages', () => {
+    const page = { text: 'Sign-in', to: { page: 'sign-in-settings' }, also: ['session'] } as const;
+    expect(isWithin({ page: 'session', session: 's1' }, page)).toBe(true);
+    expect(isWithin({ page: 'clusters' }, page)).toBe(false);
+  });
+
+  it('of the settings is for administrators', () => {
+    const roles = ['owner', 'admin', 'auditor', 'member', 'newer'];
+    expect(roles.filter(maySeeSettings)).toEqual(['owner', 'admin', 'auditor']);
+    expect(roles.filter(mayChangeSettings)).toEqual(['owner', 'admin']);
   });
 });
 
