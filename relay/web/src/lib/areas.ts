@@ -18,13 +18,21 @@ export interface Area {
 /** What administrators set for the organisation. */
 export const SETTINGS: Area = {
   title: 'Settings',
-  pages: [{ text: 'Sign-in', to: { page: 'sign-in-settings' } }],
+  pages: [
+    { text: 'People', to: { page: 'people' } },
+    { text: 'Groups', to: { page: 'groups' }, also: ['group'] },
+    { text: 'Sign-in', to: { page: 'sign-in-settings' } },
+  ],
 };
 
 /** What everybody sets for themselves. */
 export const ACCOUNT: Area = {
   title: 'My account',
-  pages: [{ text: 'How you sign in', to: { page: 'own-sign-in' } }],
+  pages: [
+    { text: 'How you sign in', to: { page: 'own-sign-in' } },
+    { text: 'Where you are signed in', to: { page: 'own-logins' } },
+    { text: 'API tokens', to: { page: 'own-tokens' } },
+  ],
 };
 
 /** The area that a route lies in, if it lies in one. */
