@@ -21,6 +21,7 @@ export const SETTINGS: Area = {
   pages: [
     { text: 'People', to: { page: 'people' } },
     { text: 'Groups', to: { page: 'groups' }, also: ['group'] },
+    { text: 'Clusters', to: { page: 'clusters-settings' }, also: ['cluster-settings'] },
     { text: 'Sign-in', to: { page: 'sign-in-settings' } },
   ],
 };

@@ -26,6 +26,9 @@ export type Route =
   | { readonly page: 'own-sign-in' }
   /** Where the organisation's people sign in. */
   | { readonly page: 'sign-in-settings' }
+  | { readonly page: 'clusters-settings' }
+  /** How one cluster is set up. */
+  | { readonly page: 'cluster-settings'; readonly id: string }
   | { readonly page: 'namespaces'; readonly cluster: string }
   | { readonly page: 'namespace'; readonly cluster: string; readonly namespace: string }
   /** `session` is `null` before the terminal is opened. */
@@ -70,6 +73,10 @@ export function routePath(route: Route): string {
       return '/account/sign-in';
     case 'sign-in-settings':
       return '/settings/sign-in';
+    case 'clusters-settings':
+      return '/settings/clusters';
+    case 'cluster-settings':
+      return `/settings/clusters/${part(route.id)}`;
     case 'clusters':
     case 'not-found':
       return '/';
@@ -122,6 +129,8 @@ function parseAccount(name: string | undefined): Route | null {
 function parseSettings([, name, thing, ...rest]: string[]): Route | null {
   if (rest.length > 0) return null;
   if (name === 'groups') return thing === undefined ? { page: 'groups' } : { page: 'group', group: thing };
+  if (name === 'clusters')
+    return thing === undefined ? { page: 'clusters-settings' } : { page: 'cluster-settings', id: thing };
   if (thing !== undefined) return null;
   if (name === 'people') return { page: 'people' };
   return name === 'sign-in' ? { page: 'sign-in-settings' } : null;
