@@ -16,6 +16,8 @@ describe('an address', () => {
     ['/sign-in', { page: 'sign-in' }],
     ['/account/sign-in', { page: 'own-sign-in' }],
     ['/settings/sign-in', { page: 'sign-in-settings' }],
+    ['/settings/clusters', { page: 'clusters-settings' }],
+    ['/settings/clusters/c1', { page: 'cluster-settings', id: 'c1' }],
     ['/clusters/new', { page: 'add-cluster' }],
     ['/c/c1', { page: 'namespaces', cluster: 'c1' }],
     ['/c/c1/n/shop', { page: 'namespace', cluster: 'c1', namespace: 'shop' }],
@@ -35,6 +37,7 @@ describe('an address', () => {
   it.each([
     '/c',
     '/x/y',
+    '/settings/clusters/c1/x',
     '/sessions/s1/x',
     '/sessions/s1/replay/x',
     '/audit/x',

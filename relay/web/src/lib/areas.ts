@@ -18,7 +18,10 @@ export interface Area {
 /** What administrators set for the organisation. */
 export const SETTINGS: Area = {
   title: 'Settings',
-  pages: [{ text: 'Sign-in', to: { page: 'sign-in-settings' } }],
+  pages: [
+    { text: 'Sign-in', to: { page: 'sign-in-settings' } },
+    { text: 'Clusters', to: { page: 'clusters-settings' }, also: ['cluster-settings'] },
+  ],
 };
 
 /** What everybody sets for themselves. */
