@@ -118,9 +118,10 @@ impl TimeRange {
     }
 
     fn moment(name: &str, text: Option<&str>) -> Result<Option<UnixMillis>, Problem> {
-        text.map(str::parse::<UnixMillis>)
-            .transpose()
-            .map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("{name:?} is no time: {error}.")))
+        text.map(str::parse::<UnixMillis>).transpose().map_err(|_| {
+            let detail = format!("`{name}` must be a time like 2026-01-31T12:00:00Z (a + in it is written %2B).");
+            Problem::new(ProblemKind::Unprocessable, detail)
+        })
     }
 }
 

@@ -4,10 +4,10 @@ use podlatch_protocol::id::UserId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::clock::UnixMillis;
 use crate::domain::access::audit_scope;
 use crate::domain::audit::Action;
 use crate::http::context::CallContext;
+use crate::http::extract::TimeRange;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::store::{AuditFilter, UserFilter};
 
@@ -45,12 +45,7 @@ pub struct AuditQuery {
 impl AuditQuery {
     /// The filter that is meant, within what the caller may see.
     pub(super) fn filter(&self, context: &CallContext) -> Result<AuditFilter, Problem> {
-        let (from, to) = (time("from", self.from.as_deref())?, time("to", self.to.as_deref())?);
-        if let (Some(from), Some(to)) = (from, to)
-            && from > to
-        {
-            return Err(unprocessable("The time range ends before it begins: swap `from` and `to`."));
-        }
+        let TimeRange { from, to } = TimeRange::parse(given(self.from.as_deref()), given(self.to.as_deref()))?;
         let everything = AuditFilter::everything(context.actor.organisation, audit_scope(&context.actor));
         Ok(AuditFilter {
             cluster: id("cluster", given(self.cluster.as_deref()))?,
@@ -132,14 +127,6 @@ fn storable(what: &str, value: &str) -> Result<String, Problem> {
 fn action(value: &str) -> Result<Action, Problem> {
     Action::from_slug(value)
         .ok_or_else(|| unprocessable("There is no such `action`; the API's description lists them."))
-}
-
-fn time(what: &str, value: Option<&str>) -> Result<Option<UnixMillis>, Problem> {
-    let parsed = given(value).map(str::parse::<jiff::Timestamp>).transpose();
-    let parsed = parsed.map_err(|_| {
-        unprocessable(&format!("`{what}` must be a time like 2026-01-31T12:00:00Z (a + in it is written %2B)."))
-    })?;
-    Ok(parsed.map(|time| UnixMillis::new(time.as_millisecond())))
 }
 
 fn unprocessable(detail: &str) -> Problem {

@@ -48,6 +48,7 @@ async fn an_agents_life_is_in_the_log() {
     let told: Vec<_> = events.iter().map(|event| event.action).collect();
     let expected = [
         Action::OrganisationCreated,
+        Action::AccessRuleCreated,
         Action::ClusterCreated,
         Action::JoinTokenCreated,
         Action::AgentEnrolled,
