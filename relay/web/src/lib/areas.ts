@@ -19,15 +19,21 @@ export interface Area {
 export const SETTINGS: Area = {
   title: 'Settings',
   pages: [
-    { text: 'Sign-in', to: { page: 'sign-in-settings' } },
+    { text: 'People', to: { page: 'people' } },
+    { text: 'Groups', to: { page: 'groups' }, also: ['group'] },
     { text: 'Clusters', to: { page: 'clusters-settings' }, also: ['cluster-settings'] },
+    { text: 'Sign-in', to: { page: 'sign-in-settings' } },
   ],
 };
 
 /** What everybody sets for themselves. */
 export const ACCOUNT: Area = {
   title: 'My account',
-  pages: [{ text: 'How you sign in', to: { page: 'own-sign-in' } }],
+  pages: [
+    { text: 'How you sign in', to: { page: 'own-sign-in' } },
+    { text: 'Where you are signed in', to: { page: 'own-logins' } },
+    { text: 'API tokens', to: { page: 'own-tokens' } },
+  ],
 };
 
 /** The area that a route lies in, if it lies in one. */
