@@ -44,6 +44,21 @@ describe('the API', () => {
     ]);
   });
 
+  it('asks for a debug container only where an image was chosen', async () => {
+    const { api, calls } = relay(() => json(201, { session: SESSION, ticket: 'plk_x' }));
+    const target = { cluster: 'c1', namespace: 'shop', pod: 'web', container: 'app' };
+    await api.openSession(target, { columns: 80, rows: 24 }, 'busybox:1.36');
+    expect(calls.map((call) => call.body)).toEqual([
+      { ...target, columns: 80, rows: 24, debug: { image: 'busybox:1.36' } },
+    ]);
+  });
+
+  it('tells which images debug containers may have', async () => {
+    const { api, calls } = relay(() => json(200, { images: ['busybox:1.36'] }));
+    expect(await api.debugImages()).toEqual({ ok: true, value: { images: ['busybox:1.36'] } });
+    expect(calls[0]?.path).toBe('/api/v1/debug-images');
+  });
+
   it('gives a problem’s own sentence and name', async () => {
     const { api } = relay(() => problem(409, 'container_required', 'The pod has several containers. Choose one.'));
     expect(await api.me()).toEqual({
