@@ -13,8 +13,15 @@ use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::config::{PublicUrl, Scheme};
 
-/// How long a request may take until its answer begins. Opening a session includes starting its process.
+/// How long a request may take until its answer begins.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(45);
+
+/// Opening a session includes starting its process, and where that is in a debug container, pulling its image. The agent's own
+/// deadlines end this earlier, with a better reason.
+const OPEN_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Where sessions are opened.
+const SESSIONS: &str = "/api/v1/sessions";
 
 /// Logs what was asked and answered, without addresses and names.
 pub async fn log(request: Request, next: Next) -> Response {
@@ -29,10 +36,15 @@ pub async fn log(request: Request, next: Next) -> Response {
 
 /// Answers for an endpoint that takes too long.
 pub async fn deadline(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_DEADLINE, next.run(request)).await {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    match tokio::time::timeout(limit(request.method(), route), next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(ProblemKind::Timeout, "The request was not done in time. Try again.").into_response(),
     }
+}
+
+fn limit(method: &Method, route: Option<&str>) -> Duration {
+    if *method == Method::POST && route == Some(SESSIONS) { OPEN_DEADLINE } else { REQUEST_DEADLINE }
 }
 
 /// Whatever changes something may change a right to a live session.
@@ -125,4 +137,18 @@ fn has_origin(headers: &HeaderMap, url: &PublicUrl) -> bool {
 
 fn upgrades(headers: &HeaderMap) -> bool {
     headers.contains_key(header::UPGRADE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opening_may_take_as_long_as_an_image_takes_and_nothing_else_does() {
+        assert_eq!(limit(&Method::POST, Some(SESSIONS)), OPEN_DEADLINE);
+        for (method, route) in [(Method::GET, Some(SESSIONS)), (Method::POST, Some("/api/v1/me")), (Method::POST, None)]
+        {
+            assert_eq!(limit(&method, route), REQUEST_DEADLINE);
+        }
+    }
 }

@@ -186,7 +186,7 @@ impl Keeper {
         // Whom the credential may reach is the cluster's to say; what people may do there, the organisation's.
         let limits = Limits {
             guard: Guard::default(),
-            rights: Rights::Agent,
+            rights: Rights::AsAsked,
             debug_images: DebugImages::Any,
             max_sessions: MAX_SESSIONS,
         };

@@ -15,6 +15,8 @@ pub enum Rights {
     Agent,
     /// The signed-in person's, by impersonation.
     Impersonate(Impersonation),
+    /// Whichever the relay says, for it is the holder of the credential itself: there is nobody else to set up alike.
+    AsAsked,
 }
 
 /// Who may be impersonated.
@@ -31,7 +33,10 @@ impl Rights {
     /// rights where people are to have their own, and nobody is impersonated where that is not wanted.
     pub fn acting(&self, claimed: Identity) -> Result<Acting, Refusal> {
         match (self, claimed) {
-            (Self::Agent, Identity::Agent) => Ok(Acting::Own),
+            (Self::Agent | Self::AsAsked, Identity::Agent) => Ok(Acting::Own),
+            (Self::AsAsked, Identity::Person(person)) => {
+                Impersonated::parse(person).map(Acting::Person).map_err(|error| refused(&error))
+            }
             (Self::Impersonate(allowed), Identity::Person(person)) => {
                 let person = Impersonated::parse(person).map_err(|error| refused(&error))?;
                 allowed.narrow(person).map(Acting::Person)
@@ -158,6 +163,16 @@ mod tests {
         }
         let masters = person("podlatch:anna", &["dev", "system:masters"]);
         assert_eq!(code(impersonating().acting(masters)), Some(RefusalCode::IdentityRefused));
+    }
+
+    #[test]
+    fn who_holds_the_credential_decides_alone_but_never_as_what_kubernetes_keeps_for_itself() {
+        assert_eq!(Rights::AsAsked.acting(Identity::Agent), Ok(Acting::Own));
+        let acting = Rights::AsAsked.acting(person("corp:anna", &["dev"])).expect("may act");
+        assert!(matches!(acting, Acting::Person(anna) if anna.user.as_str() == "corp:anna" && anna.groups.len() == 1));
+        for bad in [person("system:admin", &[]), person("corp:anna", &["System:masters"]), person("", &[])] {
+            assert_eq!(code(Rights::AsAsked.acting(bad)), Some(RefusalCode::IdentityRefused));
+        }
     }
 
     #[test]

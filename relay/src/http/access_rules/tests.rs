@@ -194,3 +194,24 @@ async fn a_decision_is_explained_and_a_change_is_tried_before_it_is_made() {
     assert_eq!((&unknown["decision"], &unknown["rules"][1]["part"]), (&json!("denied"), &json!("pod_labels")));
     assert_eq!(explain(&mia, "&pod_labels=app=web").send().await.json()["decision"], "allowed");
 }
+
+#[tokio::test]
+async fn the_right_to_open_is_none_to_debug_and_the_other_way_round() {
+    let relay = TestRelay::new().await;
+    let ada = relay.sign_in("ada@example.org").await;
+    let berlin = relay.cluster(&ada, "berlin").await.id.to_string();
+    let image = json!({"images": ["busybox:1.36"]});
+    assert_eq!(relay.request("PUT", "/api/v1/debug-images").cookie(&ada.cookie).json(image).send().await.status, 200);
+    let debug = json!({"debug": {"image": "busybox:1.36"}});
+    for (email, action) in [("mia@example.org", "exec"), ("ann@example.org", "debug")] {
+        let person = relay.joins(&ada, email, Role::Member).await;
+        let user = person.membership.user.id.to_string();
+        let name = format!("May {action}");
+        let rights = json!({"name": name, "who": {"users": [user]}, "actions": ["view", action]});
+        open(&relay, &person, &berlin, json!({})).await.assert_problem(403, "forbidden");
+        make(&relay, &ada, rule(rights)).await;
+        let (allowed, other) = if action == "exec" { (json!({}), debug.clone()) } else { (debug.clone(), json!({})) };
+        open(&relay, &person, &berlin, allowed).await.assert_problem(503, "agent_offline");
+        open(&relay, &person, &berlin, other).await.assert_problem(403, "forbidden");
+    }
+}

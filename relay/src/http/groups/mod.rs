@@ -15,6 +15,7 @@ mod tests;
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use podlatch_protocol::id::{GroupId, UserId};
+use podlatch_protocol::identity::KubernetesGroup;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,9 +31,6 @@ use crate::store::StoreError;
 
 /// The most Kubernetes groups of one group.
 const MAX_KUBERNETES_GROUPS: usize = 20;
-
-/// The longest name of a Kubernetes group, in bytes.
-const MAX_KUBERNETES_GROUP_BYTES: usize = 253;
 
 /// A group of people.
 #[derive(Debug, Serialize, ToSchema)]
@@ -98,25 +96,15 @@ fn name(text: &str) -> Result<DisplayName, Problem> {
     text.parse().map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("{error}.")))
 }
 
-/// Names that Kubernetes may be told. Those that begin with `system:` are Kubernetes' own.
+/// Names that Kubernetes may be told: what is kept here must do when a session is opened.
 fn kubernetes_groups(names: Vec<String>) -> Result<Vec<String>, Problem> {
-    let bad = |detail: &str| Err(Problem::new(ProblemKind::Unprocessable, detail));
+    let wrong = |detail: String| Problem::new(ProblemKind::Unprocessable, detail);
     if names.len() > MAX_KUBERNETES_GROUPS {
-        return bad("A group has at most 20 Kubernetes groups.");
+        return Err(wrong(format!("A group has at most {MAX_KUBERNETES_GROUPS} Kubernetes groups.")));
     }
-    for name in &names {
-        if name.is_empty()
-            || name.len() > MAX_KUBERNETES_GROUP_BYTES
-            || name.trim() != name
-            || name.chars().any(char::is_control)
-        {
-            return bad("A Kubernetes group has 1 to 253 characters, and no blanks around them.");
-        }
-        if name.to_ascii_lowercase().starts_with("system:") {
-            return bad("Kubernetes groups that begin with system: are Kubernetes' own; people get none of them.");
-        }
-    }
-    Ok(names)
+    let groups = names.into_iter().map(KubernetesGroup::try_from).collect::<Result<Vec<_>, _>>();
+    let groups = groups.map_err(|error| wrong(format!("A Kubernetes group does not do: {error}.")))?;
+    Ok(groups.into_iter().map(String::from).collect())
 }
 
 fn named(error: StoreError) -> Problem {

@@ -56,8 +56,13 @@ async fn a_group_that_makes_no_sense_is_refused() {
     group(&relay, &ada, "Ops").await;
     let make = async |body: Value| relay.post(PATH).cookie(&ada.cookie).json(body).send().await;
     make(json!({"name": "Ops"})).await.assert_problem(409, "taken");
-    for bad in ["system:masters", "System:masters", "", " x", "a\u{7}"] {
-        make(json!({"name": "New", "kubernetes_groups": [bad]})).await.assert_problem(422, "unprocessable");
+    let ops = format!("{PATH}/{}", group(&relay, &ada, "Changed").await);
+    let long = "x".repeat(254);
+    for bad in ["system:masters", "System:masters", "system:", "", " x", "x ", "a\u{7}", "ä", &long] {
+        let body = json!({"name": "New", "kubernetes_groups": ["fine", bad]});
+        make(body.clone()).await.assert_problem(422, "unprocessable");
+        let change = relay.request("PATCH", &ops).cookie(&ada.cookie).json(body).send().await;
+        change.assert_problem(422, "unprocessable");
     }
     for body in [json!({}), json!({"name": ""}), json!({"name": "x".repeat(101)}), json!({"name": "x", "y": 1})] {
         make(body).await.assert_problem(422, "unprocessable");

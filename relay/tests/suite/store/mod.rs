@@ -6,6 +6,7 @@ mod audit;
 mod clusters;
 mod fixture;
 mod join_tokens;
+mod kubernetes;
 mod marks;
 mod people;
 mod recordings;

@@ -10,8 +10,9 @@ use podlatch_protocol::codec;
 use podlatch_protocol::control::ToAgent;
 use podlatch_protocol::frame::{self, Frame, FrameKind};
 use podlatch_protocol::id::SessionId;
+use podlatch_protocol::identity::{ClaimedPerson, Identity};
 use podlatch_protocol::inventory::{InventoryEvent, WatchScope};
-use podlatch_protocol::request::{AfterExit, Lease, Open, Program, Reap, ReapReply, Request};
+use podlatch_protocol::request::{AfterExit, Lease, Open, OpenWith, Program, Reap, ReapReply, Request};
 use podlatch_protocol::session::{Cleanup, ToRelay};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -39,7 +40,11 @@ fn pod(namespace: &str) -> PodTarget {
 }
 
 fn open(namespace: &str) -> Request {
-    Request::Open(Open {
+    Request::Open(what(namespace))
+}
+
+fn what(namespace: &str) -> Open {
+    Open {
         session: SessionId::new(1, &rand::random()),
         target: pod(namespace),
         program: Program::Shell,
@@ -49,11 +54,25 @@ fn open(namespace: &str) -> Request {
         after_exit: AfterExit::Leave,
         lease: Lease { valid_for: Duration::from_secs(1), expires_in: Duration::from_secs(1) },
         marks: None,
-    })
+    }
+}
+
+fn open_as(identity: Identity, debug: Option<&str>) -> Request {
+    let debug = debug.map(|image| image.parse().expect("is an image"));
+    Request::OpenWith(Box::new(OpenWith { open: what("shop"), identity, debug }))
+}
+
+fn person(user: &str, groups: &[&str]) -> Identity {
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    Identity::Person(ClaimedPerson { user: user.to_owned(), groups })
 }
 
 async fn refusal_of_open(visitor: &Visitor, namespace: &str) -> RefusalCode {
-    match ToRelay::decode(answer(visitor, &open(namespace)).await).expect("is a message") {
+    refusal_of(visitor, &open(namespace)).await
+}
+
+async fn refusal_of(visitor: &Visitor, request: &Request) -> RefusalCode {
+    match ToRelay::decode(answer(visitor, request).await).expect("is a message") {
         Some(ToRelay::Refused(refusal)) => refusal.code,
         other => panic!("{other:?}"),
     }
@@ -83,6 +102,48 @@ async fn a_relay_that_was_taken_over_gets_nothing_outside_of_the_guard() {
     // Inside of it the agent asks Kubernetes, which is not there.
     for inside in ["shop", "team-a"] {
         assert_eq!(refusal_of_open(&visitor, inside).await, RefusalCode::KubernetesUnreachable, "{inside}");
+    }
+    visitor.ping(2).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_was_taken_over_names_nobody_whom_the_agents_owner_does_not_allow() {
+    let relay = Relay::start().await;
+    let rogue = RogueRelay::start_for(&relay, podlatch_protocol::version::TUNNEL_ALPN);
+    let settings = ["--kubernetes-identity=impersonate", "--impersonate-groups=dev", "--debug-images=busybox:1.36"];
+    let agent = misled_with(&relay, &rogue, &settings).await;
+    let mut visitor = rogue.visitor().await;
+    visitor.say(&ToAgent::Welcome).await;
+    visitor.ping(1).await;
+    let many = vec!["dev"; 65];
+    for (user, groups) in [
+        ("system:masters", &[][..]),
+        ("system:serviceaccount:kube-system:admin", &[]),
+        ("System:admin", &[]),
+        ("ada@example.org", &[]),
+        ("corp:ada@example.org", &[]),
+        ("podlatch:", &[]),
+        ("", &[]),
+        ("podlatch:ada\r\nImpersonate-Group: system:masters", &[]),
+        ("podlatch:ada", &["system:masters"]),
+        ("podlatch:ada", &["dev", "System:Masters"]),
+        ("podlatch:ada", &[" system:masters"]),
+        ("podlatch:ada", &many),
+    ] {
+        let refused = refusal_of(&visitor, &open_as(person(user, groups), None)).await;
+        assert_eq!(refused, RefusalCode::IdentityRefused, "{user:?} {groups:?}");
+    }
+    // Nor does it get the agent's own rights, by either request.
+    assert_eq!(refusal_of(&visitor, &open_as(Identity::Agent, None)).await, RefusalCode::IdentityMode);
+    assert_eq!(refusal_of_open(&visitor, "shop").await, RefusalCode::IdentityMode);
+    let honest = || person("podlatch:ada", &["dev", "left-out"]);
+    let other = open_as(honest(), Some("alpine:3"));
+    assert_eq!(refusal_of(&visitor, &other).await, RefusalCode::DebugNotAllowed);
+    // What is allowed goes on to Kubernetes, which is not there.
+    for debug in [None, Some("busybox:1.36")] {
+        let refused = refusal_of(&visitor, &open_as(honest(), debug)).await;
+        assert_eq!(refused, RefusalCode::KubernetesUnreachable, "{debug:?}");
     }
     visitor.ping(2).await;
     agent.stop().await;
