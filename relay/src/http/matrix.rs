@@ -380,8 +380,8 @@ impl World {
             Some("screen") => path.push_str("?at_ms=0"),
             Some("export") => path.push_str("?format=csv"),
             Some("explanation") => {
-                let (cluster, query) = (&self.cluster, "namespace=shop&pod=web-1&container=app&action=exec");
-                path.push_str(&format!("?cluster={cluster}&{query}"));
+                path.push_str("?namespace=shop&pod=web-1&container=app&action=exec&cluster=");
+                path.push_str(&self.cluster);
             }
             _ => {}
         }
@@ -415,10 +415,9 @@ async fn wrong_answers(rows: impl Iterator<Item = &'static Row>) -> Vec<String> 
             Some(world) => world,
             None => World::new().await,
         };
-        if row.endpoint.contains("/recording") || row.endpoint.contains("/replays") {
-            if here.replay.is_empty() {
-                here.record().await;
-            }
+        let recorded = row.endpoint.contains("/recording") || row.endpoint.contains("/replays");
+        if recorded && here.replay.is_empty() {
+            here.record().await;
         }
         for identity in Identity::ALL {
             let (status, body) = here.ask(row.endpoint, (row.body)(&here), identity).await;

@@ -18,7 +18,7 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(45);
 
 /// Opening a session includes starting its process, and where that is in a debug container, pulling its image. The agent's own
 /// deadlines end this earlier, with a better reason.
-const OPEN_DEADLINE: Duration = Duration::from_secs(120);
+const OPEN_DEADLINE: Duration = Duration::from_mins(2);
 
 /// Where sessions are opened.
 const SESSIONS: &str = "/api/v1/sessions";
