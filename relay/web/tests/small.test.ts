@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { NO_QUESTION } from '../src/lib/access/explanation';
 import { formatAge } from '../src/lib/age';
 import { connectionStatus, endingDetails, secondsUntil } from '../src/lib/connection';
 import { ALL_EVENTS, ALL_SESSIONS } from '../src/lib/filters';
@@ -14,6 +15,11 @@ describe('an address', () => {
     ['/', { page: 'clusters' }],
     ['/sign-in', { page: 'sign-in' }],
     ['/clusters/new', { page: 'add-cluster' }],
+    ['/settings/access-rules', { page: 'access-rules' }],
+    ['/settings/access-rules/new', { page: 'access-rule', rule: null }],
+    ['/settings/access-rules/r1', { page: 'access-rule', rule: 'r1' }],
+    ['/access/requests', { page: 'access-requests' }],
+    ['/access', { page: 'access', question: NO_QUESTION }],
     ['/c/c1', { page: 'namespaces', cluster: 'c1' }],
     ['/c/c1/n/shop', { page: 'namespace', cluster: 'c1', namespace: 'shop' }],
     ['/c/c1/n/shop/p/web-1.x/app', { page: 'terminal', ...place, session: null }],
@@ -35,6 +41,8 @@ describe('an address', () => {
     '/sessions/s1/x',
     '/sessions/s1/replay/x',
     '/audit/x',
+    '/access/x',
+    '/settings/access-rules/r1/x',
     '/c/c1/terminal/x',
     '/c/c1/n',
     '/c/c1/p/x',
@@ -53,6 +61,10 @@ describe('an address', () => {
         cluster: null,
         filter: { ...ALL_SESSIONS, user: 'u1', status: 'expired', time: { kind: 'last', preset: '24h' } },
       },
+    ],
+    [
+      '/access?cluster=c1&pod=web&action=debug',
+      { page: 'access', question: { ...NO_QUESTION, cluster: 'c1', pod: 'web', action: 'debug' } },
     ],
     [
       '/c/c1/terminal/audit?pod=web&action=connect&text=rm+-rf+%26',

@@ -220,9 +220,10 @@ export class Api {
     return this.#page('/audit-events', query, cursor, parseAuditEvent);
   }
 
-  openSession(target: Target, size: TerminalSize): Promise<ApiResult<CreatedSession>> {
+  /** `reason` says why, where an access rule asks for it. */
+  openSession(target: Target, size: TerminalSize, reason: string | null = null): Promise<ApiResult<CreatedSession>> {
     const { container, ...rest } = target;
-    const body = { ...rest, ...(container === null ? {} : { container }), ...size };
+    const body = { ...rest, ...(container !== null && { container }), ...(reason !== null && { reason }), ...size };
     return this.#call('POST', '/sessions', created, body, OPEN_DEADLINE_MS);
   }
 

@@ -36,6 +36,8 @@ export class TerminalSession {
   #client: SessionClient | null = null;
   #sessionId = $state<string | null>(null);
   #isDisposed = false;
+  /** Why the terminal is needed, once the person said so. */
+  #reason: string | null = null;
 
   constructor(place: TerminalPlace, session: string | null, onShortcut: (shortcut: Shortcut) => void) {
     this.#place = place;
@@ -67,6 +69,7 @@ export class TerminalSession {
       confirmPaste: (paste) => this.#confirmPaste(paste),
     });
     this.#view = view;
+    this.#isDisposed = false;
     const online = () => this.#client?.setNetwork('online');
     const offline = () => this.#client?.setNetwork('offline');
     window.addEventListener('online', online);
@@ -79,16 +82,19 @@ export class TerminalSession {
       window.removeEventListener('offline', offline);
       this.#client?.dispose();
       view.dispose();
+      this.#view = null;
     };
   }
 
-  /** Opens a new session, where nothing is open yet. */
-  async open(): Promise<void> {
+  /** Opens a new session, where nothing is open yet; with a reason where one was asked for. */
+  async open(reason: string | null = null): Promise<void> {
+    this.#reason = reason ?? this.#reason;
     this.state = { kind: 'opening' };
     const view = this.#view;
+    // It opens as soon as the terminal is in the page.
     if (view === null) return;
     const { cluster, namespace, pod, container } = this.#place;
-    const result = await api.openSession({ cluster, namespace, pod, container }, view.size);
+    const result = await api.openSession({ cluster, namespace, pod, container }, view.size, this.#reason);
     if (this.#isDisposed) return;
     if (!result.ok) {
       if (result.error.status === 401) app.identity = { kind: 'signed-out' };
