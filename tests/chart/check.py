@@ -37,6 +37,11 @@ REFUSED = [
     ("a pin without its kind", {"relay": {"caPin": "1f" * 32}}, "/relay/caPin"),
     ("a short pin", {"relay": {"caPin": "sha256:1f"}}, "/relay/caPin"),
     ("a pin in capitals", {"relay": {"caPin": "sha256:" + "1F" * 32}}, "/relay/caPin"),
+    ("a prefix of Kubernetes' own", {"impersonation": {"userPrefix": "system:"}}, "/impersonation/userPrefix"),
+    ("a group of Kubernetes' own", {"impersonation": {"groups": ["system:masters"]}}, "/impersonation/groups/0"),
+    ("a group with a comma", {"impersonation": {"groups": ["a,b"]}}, "/impersonation/groups/0"),
+    ("an empty user", {"impersonation": {"users": [""]}}, "/impersonation/users/0"),
+    ("all images by a star", {"debug": {"images": ["*"]}}, "/debug/images/0"),
     ("an unknown value", {"relayAddress": "relay.example.com:443"}, "relayAddress"),
     ("an unknown value further down", {"relay": {"pin": "sha256:" + "1f" * 32}}, "pin"),
     ("a token and an existing Secret", {"joinToken": {"existingSecret": {"name": "join"}}}, "/joinToken"),
@@ -113,25 +118,45 @@ def check_rights(name: str, values: dict, manifests: list[dict]) -> None:
     roles = [manifest for manifest in manifests if manifest["kind"] in ("Role", "ClusterRole")]
     text = yaml.safe_dump([role["rules"] for role in roles])
     expect("*" not in text, f"{name}: a role holds a wildcard")
-    expect("nodes" not in text and "impersonate" not in text and "escalate" not in text, f"{name}: a role asks too much")
+    expect("nodes" not in text and "escalate" not in text, f"{name}: a role asks too much")
+    impersonation = values.get("impersonation", {}).get("enabled", False)
+    expect(impersonation or "impersonate" not in text, f"{name}: a role may impersonate though that is switched off")
     if not values.get("rbac", {}).get("create", True):
         expect(roles == [], f"{name}: roles are made though they are not wanted")
         return
     namespaces = values.get("namespaces", [])
     identity = [role for role in roles if role["metadata"]["name"].endswith("-identity")]
-    others = [role for role in roles if role not in identity]
+    impersonating = [role for role in roles if role["metadata"]["name"].endswith("-impersonation")]
+    others = [role for role in roles if role not in identity and role not in impersonating]
+    check_impersonation_role(name, values, impersonating)
     expect(len(identity) == 1, f"{name}: there is not exactly one identity role")
     check_identity_role(name, values, identity[0])
     if namespaces:
         expect(sorted(role["metadata"]["namespace"] for role in others) == sorted(namespaces), f"{name}: roles elsewhere")
         expect({role["kind"] for role in others} == {"Role"}, f"{name}: a cluster role though namespaces are listed")
-        wanted = POD_RIGHTS
+        wanted = dict(POD_RIGHTS)
     else:
         expect([role["kind"] for role in others] == ["ClusterRole"], f"{name}: not exactly one cluster role")
         wanted = POD_RIGHTS | {("", "namespaces"): READ}
+    if values.get("debug", {}).get("enabled"):
+        wanted = wanted | {("", "pods/ephemeralcontainers"): {"patch"}}
     for role in others:
         expect(rights(role) == wanted, f"{name}: {role['metadata']} grants {rights(role)}")
     check_bindings(name, manifests, roles)
+
+
+def check_impersonation_role(name: str, values: dict, roles: list[dict]) -> None:
+    settings = values.get("impersonation", {})
+    if not settings.get("enabled"):
+        expect(roles == [], f"{name}: a role to impersonate though that is switched off")
+        return
+    expect(len(roles) == 1, f"{name}: there is not exactly one role to impersonate")
+    for rule in roles[0]["rules"]:
+        expect(rule["verbs"] == ["impersonate"] and len(rule["resources"]) == 1, f"{name}: {rule}")
+        (resource,) = rule["resources"]
+        names = rule.get("resourceNames")
+        expect(names == (settings.get(resource) or None), f"{name}: may impersonate {resource} {names}")
+        expect(resource == "users" or names, f"{name}: may impersonate every group")
 
 
 def check_identity_role(name: str, values: dict, role: dict) -> None:
@@ -196,6 +221,13 @@ def check_workload(name: str, values: dict, workload: dict) -> None:
     expect(environment.get("PODLATCH_NAMESPACES", "") == ",".join(namespaces), f"{name}: another guard")
     labels = ",".join(guard.get("podLabels", []))
     expect(environment.get("PODLATCH_POD_LABELS", "") == labels, f"{name}: another guard of pods")
+    impersonation, debug = values.get("impersonation", {}), values.get("debug", {})
+    wanted = "impersonate" if impersonation.get("enabled") else None
+    expect(environment.get("PODLATCH_KUBERNETES_IDENTITY") == wanted, f"{name}: another Kubernetes identity")
+    groups = ",".join(impersonation.get("groups", [])) or None
+    expect(environment.get("PODLATCH_IMPERSONATE_GROUPS") == groups, f"{name}: other groups")
+    images = (",".join(debug.get("images", [])) or "*") if debug.get("enabled") else None
+    expect(environment.get("PODLATCH_DEBUG_IMAGES") == images, f"{name}: other debug images")
     expect("PODLATCH_JOIN_TOKEN" not in environment, f"{name}: the token stands in the pod's specification")
     expect(("PODLATCH_JOIN_TOKEN_FILE" in environment) == ("joinToken" in values), f"{name}: the token is not mounted")
     known = (ROOT / "agent" / "src" / "config.rs").read_text()

@@ -73,6 +73,20 @@ capabilities:
 - name: PODLATCH_POD_LABELS
   value: {{ join "," . | quote }}
 {{- end }}
+{{- if .Values.impersonation.enabled }}
+- name: PODLATCH_KUBERNETES_IDENTITY
+  value: impersonate
+- name: PODLATCH_IMPERSONATE_USER_PREFIX
+  value: {{ .Values.impersonation.userPrefix | quote }}
+{{- with .Values.impersonation.groups }}
+- name: PODLATCH_IMPERSONATE_GROUPS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- end }}
+{{- if .Values.debug.enabled }}
+- name: PODLATCH_DEBUG_IMAGES
+  value: {{ join "," .Values.debug.images | default "*" | quote }}
+{{- end }}
 - name: PODLATCH_LOG
   value: {{ .Values.log.filter | quote }}
 - name: PODLATCH_LOG_FORMAT
@@ -88,6 +102,11 @@ needed: a terminal's WebSocket is a GET, and Kubernetes 1.35 and later check "cr
 - apiGroups: [""]
   resources: [pods/exec]
   verbs: [get, create]
+{{- if .Values.debug.enabled }}
+- apiGroups: [""]
+  resources: [pods/ephemeralcontainers]
+  verbs: [patch]
+{{- end }}
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets, replicasets]
   verbs: [get, list, watch]

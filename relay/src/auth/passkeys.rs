@@ -9,7 +9,7 @@ use std::sync::Arc;
 use podlatch_protocol::id::UserId;
 use serde_json::Value;
 use webauthn_rs::prelude::{
-    CredentialID, DiscoverableAuthentication, DiscoverableKey, Passkey, PasskeyRegistration, PublicKeyCredential,
+    DiscoverableAuthentication, DiscoverableKey, Passkey, PasskeyRegistration, PublicKeyCredential,
     RegisterPublicKeyCredential, Url, Webauthn, WebauthnBuilder, WebauthnError,
 };
 use webauthn_rs_proto::ResidentKeyRequirement;
@@ -67,7 +67,6 @@ impl Passkeys {
 
     /// Asks for a new passkey that the authenticator finds by itself, so that nobody has to type who they are.
     pub fn ask_for_new(&self, user: &User, known: Vec<Vec<u8>>) -> Result<Question, PasskeyError> {
-        let known = known.into_iter().map(CredentialID::from).collect();
         let (email, name) = (user.email.as_str(), user.name.as_str());
         let (mut asked, state) = self.0.start_passkey_registration(user.id.as_uuid(), email, name, Some(known))?;
         if let Some(selection) = &mut asked.public_key.authenticator_selection {

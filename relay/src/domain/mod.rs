@@ -4,6 +4,7 @@ pub mod access;
 pub mod agent;
 pub mod audit;
 pub mod cluster;
+pub mod kubernetes;
 pub mod labels;
 pub mod login;
 pub mod name;

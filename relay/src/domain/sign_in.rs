@@ -242,8 +242,8 @@ mod tests {
     const HERE: Option<KnownAccount> = Some(KnownAccount { user: ADA, membership: Membership::Here });
     const ELSEWHERE: Option<KnownAccount> = Some(KnownAccount { user: ADA, membership: Membership::Elsewhere });
 
-    fn verified(address: &str) -> Option<ClaimedEmail> {
-        Some(ClaimedEmail::Verified(address.parse().expect("an address")))
+    fn verified(address: &str) -> ClaimedEmail {
+        ClaimedEmail::Verified(address.parse().expect("an address"))
     }
 
     fn open() -> ProviderSettings {
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_address_alone_never_makes_two_accounts_one() {
-        let email = verified("ada@example.org");
+        let email = Some(verified("ada@example.org"));
         for settings in [ProviderSettings::default(), open(), of_domain(open())] {
             for account in [HERE, ELSEWHERE] {
                 let facts = ArrivalFacts { account, ..ArrivalFacts::default() };
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn an_unknown_person_needs_an_invitation_or_an_open_door() {
-        let (email, nothing) = (verified("ada@example.org"), ArrivalFacts::default());
+        let (email, nothing) = (Some(verified("ada@example.org")), ArrivalFacts::default());
         assert_eq!(arrival(&ProviderSettings::default(), email.as_ref(), &nothing), Err(ArrivalRefusal::NotInvited));
         assert_eq!(arrival(&open(), email.as_ref(), &nothing), Ok(Arrival::New(Role::Member)));
         let invited = ArrivalFacts { invited: Some(Role::Admin), ..nothing };
@@ -292,7 +292,7 @@ mod tests {
         let known = ArrivalFacts { identity: Some(ADA), ..ArrivalFacts::default() };
         assert_eq!(arrival(&open(), None, &known), Ok(Arrival::Known(ADA)));
         assert_eq!(arrival(&of_domain(open()), None, &known), Err(ArrivalRefusal::UnverifiedEmail));
-        let foreign = verified("ada@example.org.evil.example");
+        let foreign = Some(verified("ada@example.org.evil.example"));
         assert_eq!(arrival(&of_domain(open()), foreign.as_ref(), &known), Err(ArrivalRefusal::ForeignDomain));
     }
 

@@ -64,6 +64,8 @@ impl Access {
 pub(crate) fn target_of(session: &Session) -> Target {
     let request = &session.request;
     let container = match &session.state {
+        // Rules name the container that a debug container looks into.
+        _ if request.access.action == AccessAction::Debug => request.target.container.clone(),
         SessionState::Live(opened) | SessionState::Ended { opened: Some(opened), .. } => Some(opened.container.clone()),
         SessionState::Opening | SessionState::Ended { opened: None, .. } => request.target.container.clone(),
     };

@@ -3,7 +3,9 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use super::client::ClientAddress;
 use super::credential::Credential;
+use super::guesses::too_many;
 use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::auth::token::TokenHash;
@@ -86,9 +88,12 @@ impl FromRequestParts<App> for CallContext {
         let now = app.clock.now();
         let login = match Credential::of(&app.public_url, &parts.headers) {
             Credential::Cookie(hash) => login(app, &hash, now).await?.ok_or_else(Problem::unauthenticated)?,
-            Credential::Token(hash) => login(app, &hash, now).await?.ok_or_else(no_token)?,
+            Credential::Token(hash) => match login(app, &hash, now).await? {
+                Some(login) => login,
+                None => return Err(no_token(parts, app, now).await),
+            },
             Credential::None | Credential::BadCookie => return Err(Problem::unauthenticated()),
-            Credential::BadToken => return Err(no_token()),
+            Credential::BadToken => return Err(no_token(parts, app, now).await),
             Credential::Both => return Err(Problem::new(ProblemKind::BadRequest, BOTH)),
         };
         let Ok(client) = ClientInfo::from_request_parts(parts, app).await;
@@ -114,11 +119,16 @@ async fn login(app: &App, hash: &TokenHash, now: UnixMillis) -> Result<Option<Lo
     Ok(Some(login))
 }
 
-fn no_token() -> Problem {
-    Problem::new(
-        ProblemKind::Unauthenticated,
-        "This is not an API token of this relay. Check that the whole token was copied: plt_ and 43 characters.",
-    )
+/// A token that is none costs its address a try. A good one never does, however many bad ones come from the same address.
+async fn no_token(parts: &mut Parts, app: &App, now: UnixMillis) -> Problem {
+    let Ok(ClientAddress(address)) = ClientAddress::from_request_parts(parts, app).await;
+    match app.sign_in_limiter.take(address, now) {
+        Ok(()) => Problem::new(
+            ProblemKind::Unauthenticated,
+            "This is not an API token of this relay. Check that the whole token was copied: plt_ and 43 characters.",
+        ),
+        Err(wait) => too_many(wait, "use an API token"),
+    }
 }
 
 #[cfg(test)]
@@ -172,6 +182,18 @@ mod tests {
         for value in ["Bearer", "Bearer ", "Bearer x", &unknown, &format!("Bearer {cookie}"), "Basic eDp5"] {
             relay.get(ME).header("authorization", value).send().await.assert_problem(401, "unauthenticated");
         }
+    }
+
+    #[tokio::test]
+    async fn guessing_tokens_is_slowed_down_and_a_good_one_still_works() {
+        let (relay, ada) = ada().await;
+        let (token, guess) = (relay.api_token(&ada, []).await, format!("Bearer plt_{}", "A".repeat(43)));
+        let me = async |token: &str| relay.get(ME).header("authorization", token).send().await;
+        for _ in 0..crate::http::rate_limit::SIGN_IN_BURST {
+            me(&guess).await.assert_problem(401, "unauthenticated");
+        }
+        me(&guess).await.assert_problem(429, "too_many_requests");
+        assert_eq!(me(&token).await.status, 200);
     }
 
     #[tokio::test]

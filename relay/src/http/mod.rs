@@ -13,6 +13,7 @@ pub mod clusters;
 pub mod context;
 pub mod cookie;
 pub mod credential;
+pub mod debug_images;
 pub mod extract;
 pub mod groups;
 pub mod guesses;

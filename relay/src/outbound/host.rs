@@ -193,7 +193,11 @@ impl FromStr for HttpsUrl {
 
 fn split_port(authority: &str) -> Result<(&str, u16), InvalidUrl> {
     // The colons of an IPv6 address are inside its brackets.
-    let behind = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    let behind = match authority.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None if authority.starts_with('[') => return Err(InvalidUrl::Ipv6),
+        None => 0,
+    };
     let Some(colon) = authority[behind..].find(':').map(|at| behind + at) else {
         return Ok((authority, 443));
     };

@@ -8,7 +8,9 @@ use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::{Frame, FrameKind};
-use podlatch_protocol::request::{Attach, MarkNonce, Open, Reap, ReapReply, Request};
+use podlatch_protocol::identity::Identity;
+use podlatch_protocol::limits::DEBUG_START;
+use podlatch_protocol::request::{Attach, MarkNonce, OpenWith, Reap, ReapReply, Request};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, InputApplied, Opened, Output, ToRelay};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -70,8 +72,14 @@ pub(super) enum Fault {
 }
 
 /// Asks the agent to start the process.
-pub(super) async fn open(agent: &AgentHandle, open: Open) -> Result<(Opened, HalfOpen), Refusal> {
-    let (first, half) = ask(agent, Request::Open(open), OPEN_TIMEOUT).await?;
+pub(super) async fn open(agent: &AgentHandle, with: OpenWith) -> Result<(Opened, HalfOpen), Refusal> {
+    let limit = if with.debug.is_some() { OPEN_TIMEOUT + DEBUG_START } else { OPEN_TIMEOUT };
+    // What every agent understands is asked in the way that every agent understands.
+    let request = match with {
+        OpenWith { open, identity: Identity::Agent, debug: None } => Request::Open(open),
+        with => Request::OpenWith(Box::new(with)),
+    };
+    let (first, half) = ask(agent, request, limit).await?;
     match first {
         ToRelay::Opened(opened) => Ok((opened, half)),
         ToRelay::Refused(refusal) => Err(refusal),

@@ -1,8 +1,10 @@
 //! Opening a session: stored, recorder ready, then started; whatever fails ends it with its reason stored.
 
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
+use podlatch_protocol::debug::{DebugImage, container_name};
 use podlatch_protocol::id::SessionId;
-use podlatch_protocol::request::{MarkNonce, Open, Program, Reap};
+use podlatch_protocol::identity::Identity;
+use podlatch_protocol::request::{MarkNonce, Open, OpenWith, Program, Reap};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -18,6 +20,7 @@ use crate::config::CommandSource;
 use crate::domain::access::Actor;
 use crate::domain::audit::{Action, NewEvent, Origin, Outcome, Place};
 use crate::domain::cluster::{Cluster, ClusterType};
+use crate::domain::kubernetes::identity_of;
 use crate::domain::name::ReasonText;
 use crate::domain::organisation::ClientInfo;
 use crate::domain::session::{NewSession, Session, SessionAccess, SessionEnd, SessionState};
@@ -47,6 +50,8 @@ pub struct OpenSession {
     pub access: SessionAccess,
     /// What the access rules say about its length.
     pub limits: LimitSettings,
+    /// Adds a container of this image to the pod, and opens the terminal there.
+    pub debug: Option<DebugImage>,
 }
 
 /// Why a session was not opened.
@@ -79,10 +84,24 @@ impl Sessions {
         let shared = &self.shared;
         let (now, right_at) = (shared.clock.now(), Instant::now());
         let Some(agent) = shared.agents.pick(request.cluster.id) else {
-            let refusal = Refusal::new(RefusalCode::AgentOffline, "");
+            let refusal = match request.cluster.cluster_type {
+                ClusterType::Private => Refusal::new(RefusalCode::AgentOffline, ""),
+                ClusterType::Public => {
+                    let detail = "the relay cannot use the credential of this cluster; replace it";
+                    Refusal::new(RefusalCode::KubernetesUnreachable, detail)
+                }
+            };
             shared.store.append_audit(&not_begun(&request, &refusal, now)).await?;
             return Err(refusal.into());
         };
+        let identity = match self.admit(&request).await? {
+            Ok(identity) => identity,
+            Err(refusal) => {
+                shared.store.append_audit(&not_begun(&request, &refusal, now)).await?;
+                return Err(refusal.into());
+            }
+        };
+        let debug = request.debug;
         let mut settings = shared.store.limit_settings(request.actor.organisation, request.cluster.id).await?;
         settings.push(request.limits);
         let limits = SessionLimits::strictest(shared.settings.limits, &settings);
@@ -130,7 +149,8 @@ impl Sessions {
             lease: life::lease(new.expires_at, shared.clock.now()),
             marks,
         };
-        let (opened, half) = match link::open(&agent, open).await {
+        let with = OpenWith { open, identity, debug: debug.clone() };
+        let (opened, half) = match link::open(&agent, with).await {
             Ok(opened) => opened,
             Err(refusal) => {
                 info!(session.id = %new.id, reason = refusal.code.slug(), "a session was refused");
@@ -138,7 +158,7 @@ impl Sessions {
                     refusal.code,
                     RefusalCode::AgentTimeout | RefusalCode::AgentOffline | RefusalCode::AgentProtocol
                 ) {
-                    self.reap_later(agent, &new);
+                    self.reap_later(agent, &new, debug.as_ref());
                 }
                 self.store_failure(&new, EndCause::NotOpened, &refusal.to_string()).await;
                 recording.seal();
@@ -146,12 +166,33 @@ impl Sessions {
             }
         };
         shared.store.session_opened(new.organisation, new.id, &opened, shared.clock.now()).await?;
+        if let Some(image) = &debug {
+            let event = NewEvent::in_session(Action::DebugContainerAdded, new.organisation, new.id, shared.clock.now())
+                .detail("image", image.as_str())
+                .detail("container", opened.container.as_str());
+            shared.store.append_audit(&event).await?;
+        }
         let id = new.id;
         let stored = shared.store.get_session(new.organisation, id).await?.ok_or(StoreError::Missing("the session"))?;
         // Its state was just stored; a second process could only have ended it.
         let stored = Session { state: SessionState::Live(opened), ..stored };
-        self.spawn(&stored, recording, StartFrom::Open { half, agent, flow, right_at }, marks);
+        self.spawn(&stored, recording, StartFrom::Open { half: Box::new(half), agent, flow, right_at }, marks);
         Ok(stored)
+    }
+
+    /// As whom the session is to be opened; or why it is not, though the person may open it.
+    async fn admit(&self, request: &OpenSession) -> Result<Result<Identity, Refusal>, StoreError> {
+        let store = &self.shared.store;
+        let organisation = request.actor.organisation;
+        if let Some(image) = &request.debug
+            && !store.debug_images(organisation).await?.contains(image)
+        {
+            let why = format!("the organisation does not allow {image}");
+            return Ok(Err(Refusal::new(RefusalCode::DebugNotAllowed, why)));
+        }
+        let identity = store.kubernetes_identity(organisation, request.cluster.id).await?;
+        let person = store.kubernetes_person(organisation, request.actor.user).await?;
+        Ok(identity_of(&identity, &person))
     }
 
     /// What the marks of a new session's shell are to carry. Kept before the shell can know it, so that a relay that is
@@ -169,8 +210,12 @@ impl Sessions {
 
     /// An answer that did not come is not a refusal: the process may run all the same. If the agent cannot be reached now,
     /// it is told when it connects again.
-    fn reap_later(&self, agent: AgentHandle, new: &NewSession) {
-        let reap = Reap { session: new.id, target: new.target.clone(), process: None };
+    fn reap_later(&self, agent: AgentHandle, new: &NewSession, debug: Option<&DebugImage>) {
+        let mut target = new.target.clone();
+        if debug.is_some() {
+            target.container = container_name(new.id).ok();
+        }
+        let reap = Reap { session: new.id, target, process: None };
         let session = new.id;
         self.shared.tracker.spawn(async move {
             let cleanup = link::reap(&agent, reap).await;

@@ -3,6 +3,7 @@
 //! A lease counts from the last look, not from its sending. So a right that is withdrawn is used for no longer than a lease,
 //! whoever can be reached, and where nobody can look, because the database does not answer, every session freezes.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -94,7 +95,8 @@ impl Sessions {
         for (session, cause) in lost {
             if let Some(live) = self.get(session) {
                 info!(session.id = %session, cause = cause.slug(), "the right to a session is withdrawn");
-                live.end(cause).await;
+                // An owner that does not listen now is told again at the next look, and gets no lease until then.
+                let _busy = timeout(LEAST_INTERVAL, live.end(cause)).await;
             }
         }
         Ok(())
@@ -107,11 +109,10 @@ async fn lost_rights(store: &Store, now: UnixMillis) -> Result<Vec<(SessionId, E
     let mut lost = Vec::new();
     let nothing = BTreeSet::new();
     for rights in store.session_rights(now).await? {
-        if !organisations.contains_key(&rights.organisation) {
-            let rulebook = Rulebook::load(store, rights.organisation, now).await?;
-            organisations.insert(rights.organisation, rulebook);
-        }
-        let Some(rulebook) = organisations.get(&rights.organisation) else { continue };
+        let rulebook = match organisations.entry(rights.organisation) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Rulebook::load(store, rights.organisation, now).await?),
+        };
         let groups = rulebook.groups.get(&rights.user).unwrap_or(&nothing);
         let inputs = rights.inputs(groups, &rulebook.rules, &rulebook.approvals);
         if let Err(cause) = inputs.stands(now) {

@@ -118,7 +118,7 @@ impl Sessions {
         let (live, typists) = (Mutex::default(), Mutex::default());
         let rights = Rights::default();
         let shared =
-            Shared { rights, store, recorder, agents, clock, entropy, settings, tracker, typed, epoch, live, typists };
+            Shared { store, recorder, agents, clock, entropy, settings, tracker, typed, rights, epoch, live, typists };
         Self { shared: Arc::new(shared) }
     }
 

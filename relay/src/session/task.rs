@@ -72,7 +72,7 @@ pub(super) struct Begin {
 pub(super) enum StartFrom {
     /// The process has just been started.
     Open {
-        half: HalfOpen,
+        half: Box<HalfOpen>,
         agent: AgentHandle,
         flow: Flow,
         /// When it was decided that the person may.

@@ -43,7 +43,7 @@ impl NewAccessRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleChange {
     /// It was done; this is the rule now, or was before it was deleted.
-    Done(AccessRule),
+    Done(Box<AccessRule>),
     /// Somebody else changed it since; it has this revision now.
     Conflict(u64),
     /// There is no such rule.
@@ -171,7 +171,7 @@ impl Store {
         let event = NewEvent::new(Action::AccessRuleChanged, organisation, by.clone(), now);
         append(&mut tx, &describe(event, id, settings).detail("revision", rule.revision)).await?;
         self.commit_audited(tx).await?;
-        Ok(RuleChange::Done(rule))
+        Ok(RuleChange::Done(Box::new(rule)))
     }
 
     /// Deletes the rule that has this revision. Cancel safe.
@@ -199,7 +199,7 @@ impl Store {
         let event = NewEvent::new(Action::AccessRuleDeleted, organisation, by.clone(), now);
         append(&mut tx, &describe(event, id, &rule.settings)).await?;
         self.commit_audited(tx).await?;
-        Ok(RuleChange::Done(rule))
+        Ok(RuleChange::Done(Box::new(rule)))
     }
 
     async fn unchanged(&self, organisation: OrganisationId, id: AccessRuleId) -> Result<RuleChange, StoreError> {

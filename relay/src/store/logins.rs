@@ -167,39 +167,36 @@ impl Store {
         if there.iter().any(|(_, revoked_at)| revoked_at.is_some()) {
             return Ok(Err(SwitchRefused::EndedThere));
         }
-        let id = match there.first() {
-            Some((id, _)) => {
-                execute!(
-                    tx.on(),
-                    "UPDATE login_sessions SET hash = $3 WHERE id = $1 AND organisation_id = $2",
-                    *id,
-                    to.as_uuid(),
-                    new.hash.as_bytes().as_slice(),
-                )?;
-                *id
-            }
-            None => {
-                let stored = execute!(
-                    tx.on(),
-                    "INSERT INTO login_sessions (id, hash, organisation_id, user_id, created_at, expires_at, client_ip,
+        let id = if let Some((id, _)) = there.first() {
+            execute!(
+                tx.on(),
+                "UPDATE login_sessions SET hash = $3 WHERE id = $1 AND organisation_id = $2",
+                *id,
+                to.as_uuid(),
+                new.hash.as_bytes().as_slice(),
+            )?;
+            *id
+        } else {
+            let stored = execute!(
+                tx.on(),
+                "INSERT INTO login_sessions (id, hash, organisation_id, user_id, created_at, expires_at, client_ip,
                          user_agent, kind, method, root_id)
                      SELECT $1, $2, m.organisation_id, m.user_id, $3, l.expires_at, $4, $5, l.kind, l.method, l.root_id
                      FROM login_sessions l JOIN memberships m ON m.user_id = l.user_id
                      WHERE l.id = $6 AND l.organisation_id = $7 AND m.organisation_id = $8",
-                    new.id.as_uuid(),
-                    new.hash.as_bytes().as_slice(),
-                    now.get(),
-                    new.client.ip.as_str(),
-                    new.client.user_agent.as_str(),
-                    login.id.as_uuid(),
-                    from.id.as_uuid(),
-                    to.as_uuid(),
-                )?;
-                if stored != 1 {
-                    return Ok(Err(SwitchRefused::NoMember));
-                }
-                new.id.as_uuid()
+                new.id.as_uuid(),
+                new.hash.as_bytes().as_slice(),
+                now.get(),
+                new.client.ip.as_str(),
+                new.client.user_agent.as_str(),
+                login.id.as_uuid(),
+                from.id.as_uuid(),
+                to.as_uuid(),
+            )?;
+            if stored != 1 {
+                return Ok(Err(SwitchRefused::NoMember));
             }
+            new.id.as_uuid()
         };
         let row = fetch_optional!(
             tx.on(),

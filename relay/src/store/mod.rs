@@ -17,6 +17,7 @@ mod error;
 mod groups;
 mod invitations;
 mod join_tokens;
+mod kubernetes;
 mod login_sessions;
 mod logins;
 mod organisations;

@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::domain::access::decision::{Approval, Reason, Target};
 use crate::domain::access::right::{LoginKind, LoginStanding, Registration, RightInputs, Standing};
-use crate::domain::access::rule::AccessRule;
+use crate::domain::access::rule::{AccessAction, AccessRule};
 use crate::domain::organisation::Role;
 use crate::domain::session::SessionAccess;
 
@@ -92,7 +92,7 @@ impl Store {
             self.reader(),
             RightsRow,
             "SELECT s.id, s.organisation_id, s.user_id, s.access, s.reason, s.cluster_id, s.namespace, s.pod,
-                 COALESCE(s.container, s.asked_container) AS container, u.suspended_at AS account_suspended_at,
+                 s.container, s.asked_container, u.suspended_at AS account_suspended_at,
                  o.suspended_at AS organisation_suspended_at, m.role, m.suspended_at AS membership_suspended_at,
                  l.kind AS login_kind, l.revoked_at AS login_revoked_at, l.expires_at AS login_expires_at,
                  c.revoked_at AS cluster_revoked_at, c.name AS cluster_name, c.labels AS cluster_labels,
@@ -195,6 +195,7 @@ struct RightsRow {
     namespace: String,
     pod: String,
     container: Option<String>,
+    asked_container: Option<String>,
     cluster_revoked_at: Option<i64>,
     cluster_name: String,
     cluster_labels: String,
@@ -209,6 +210,11 @@ impl RightsRow {
         let revoked = |is: bool| if is { Registration::Revoked } else { Registration::Registered };
         let access = self.access.as_deref().map(serde_json::from_str).transpose();
         let access: SessionAccess = access.map_err(|_| StoreError::Corrupt("sessions.access"))?.unwrap_or_default();
+        // Rules name the container that a debug container looks into.
+        let container = match access.action {
+            AccessAction::Debug => self.asked_container,
+            _ => self.container.or(self.asked_container),
+        };
         let target = Target {
             organisation: OrganisationId::from_uuid(self.organisation_id),
             cluster: ClusterId::from_uuid(self.cluster_id),
@@ -217,7 +223,7 @@ impl RightsRow {
             namespace: Some(parse("sessions.namespace", &self.namespace)?),
             pod: Some(parse("sessions.pod", &self.pod)?),
             pod_labels: access.pod_labels.clone(),
-            container: self.container.as_deref().map(|name| parse("sessions.container", name)).transpose()?,
+            container: container.as_deref().map(|name| parse("sessions.container", name)).transpose()?,
         };
         Ok(SessionRights {
             session: SessionId::from_uuid(self.id),

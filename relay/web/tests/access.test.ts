@@ -11,7 +11,6 @@ import {
   readQuestion,
 } from '../src/lib/access/explanation';
 import { outcomeLines, parseOutcome, placeWords } from '../src/lib/access/outcome';
-import { accessTabs, isAccessPage } from '../src/lib/access/pages';
 import { questionOf, refusalOf } from '../src/lib/access/refusal';
 import { parseRequest, requestDecisions, requestFor } from '../src/lib/access/request';
 import { parseRule } from '../src/lib/access/rule';
@@ -303,16 +302,6 @@ describe('a request', () => {
     for (const other of [{ user: 'u3' }, { cluster: 'c2' }, { pod: 'db' }, { state: 'over' }, { action: 'debug' }]) {
       expect(requestFor([request(other)], place, member)).toBeNull();
     }
-  });
-});
-
-describe('the pages about access', () => {
-  it('are shown to those who may see them', () => {
-    const texts = (role: string) => accessTabs({ page: 'access-requests' }, role).map((tab) => tab.text);
-    expect(texts('auditor')).toEqual(['Rules', 'Requests', 'Who can open what']);
-    expect(texts('member')).toEqual(['Requests', 'What I can open']);
-    expect(isAccessPage({ page: 'access-rule', rule: null })).toBe(true);
-    expect(isAccessPage({ page: 'clusters' })).toBe(false);
   });
 });
 

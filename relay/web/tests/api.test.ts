@@ -44,6 +44,13 @@ describe('the API', () => {
     ]);
   });
 
+  it('says why only where somebody did', async () => {
+    const { api, calls } = relay(() => json(201, { session: SESSION, ticket: 'plk_x' }));
+    const target = { cluster: 'c1', namespace: 'shop', pod: 'web', container: null };
+    await api.openSession(target, { columns: 80, rows: 24 }, 'Repair');
+    expect(calls[0]?.body).toMatchObject({ reason: 'Repair' });
+  });
+
   it('gives a problem’s own sentence and name', async () => {
     const { api } = relay(() => problem(409, 'container_required', 'The pod has several containers. Choose one.'));
     expect(await api.me()).toEqual({

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { NO_QUESTION } from '../src/lib/access/explanation';
 import { formatAge } from '../src/lib/age';
+import { ACCESS, ACCOUNT, areaOf, isWithin, mayChangeSettings, maySeeSettings, SETTINGS } from '../src/lib/areas';
 import { connectionStatus, endingDetails, secondsUntil } from '../src/lib/connection';
 import { ALL_EVENTS, ALL_SESSIONS } from '../src/lib/filters';
 import { preparePaste } from '../src/lib/paste';
@@ -14,6 +15,8 @@ describe('an address', () => {
   it.each<[string, Route]>([
     ['/', { page: 'clusters' }],
     ['/sign-in', { page: 'sign-in' }],
+    ['/account/sign-in', { page: 'own-sign-in' }],
+    ['/settings/sign-in', { page: 'sign-in-settings' }],
     ['/clusters/new', { page: 'add-cluster' }],
     ['/settings/access-rules', { page: 'access-rules' }],
     ['/settings/access-rules/new', { page: 'access-rule', rule: null }],
@@ -80,9 +83,36 @@ describe('an address', () => {
     expect(parseRoute('/c/c1/terminal')).toEqual(parseRoute('/c/c1/terminal/sessions'));
   });
 
+  it.each([SETTINGS, ACCOUNT])('of an area alone is its first page: $title', ({ pages }) => {
+    const [first] = pages;
+    const path = first === undefined ? '' : routePath(first.to);
+    expect(routePath(parseRoute(path.slice(0, path.lastIndexOf('/'))))).toBe(path);
+  });
+
   it('survives names with slashes and spaces', () => {
     const route: Route = { page: 'namespace', cluster: 'a/b', namespace: 'c d' };
     expect(parseRoute(routePath(route))).toEqual(route);
+  });
+});
+
+describe('an area', () => {
+  it('has its own pages, and no other', () => {
+    for (const area of [SETTINGS, ACCESS, ACCOUNT]) {
+      for (const { to } of area.pages) expect(areaOf(to)).toBe(area);
+    }
+    expect(areaOf({ page: 'clusters' })).toBeNull();
+  });
+
+  it('has what belongs to its pages', () => {
+    const page = { text: 'Sign-in', to: { page: 'sign-in-settings' }, also: ['session'] } as const;
+    expect(isWithin({ page: 'session', session: 's1' }, page)).toBe(true);
+    expect(isWithin({ page: 'clusters' }, page)).toBe(false);
+  });
+
+  it('of the settings is for administrators', () => {
+    const roles = ['owner', 'admin', 'auditor', 'member', 'newer'];
+    expect(roles.filter(maySeeSettings)).toEqual(['owner', 'admin', 'auditor']);
+    expect(roles.filter(mayChangeSettings)).toEqual(['owner', 'admin']);
   });
 });
 

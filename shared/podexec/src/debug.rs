@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ContainerState, EnvVar, EphemeralContainer, Pod
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use podlatch_protocol::close::{Refusal, RefusalCode};
-use podlatch_protocol::debug::DebugImage;
+use podlatch_protocol::debug::{DebugImage, container_name};
 use podlatch_protocol::limits::DEBUG_START;
 use podlatch_protocol::request::Open;
 use podlatch_protocol::target::ContainerName;
@@ -37,9 +37,8 @@ pub(crate) async fn start(
     target: &ResolvedContainer,
     image: &DebugImage,
 ) -> Result<ContainerName, Refusal> {
-    let name: ContainerName = format!("podlatch-{}", open.session)
-        .parse()
-        .map_err(|_| Refusal::new(RefusalCode::DebugFailed, "the session's id makes no container name"))?;
+    let name =
+        container_name(open.session).map_err(|error| Refusal::new(RefusalCode::DebugFailed, error.to_string()))?;
     add(client, open, &container(open, target, image, &name)).await?;
     match timeout(DEBUG_START, wait_until_running(client, open, target, &name)).await {
         Ok(running) => running.map(|()| name),

@@ -5,8 +5,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::SessionId;
+use crate::target::{ContainerName, NameError};
+
 /// Largest image reference in bytes.
 pub const MAX_IMAGE_BYTES: usize = 512;
+
+/// The name of the container that a session adds to a pod.
+pub fn container_name(session: SessionId) -> Result<ContainerName, NameError> {
+    format!("podlatch-{session}").parse()
+}
 
 /// A text that names no container image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +79,12 @@ impl fmt::Display for DebugImage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_session_has_a_container_name() {
+        let name = container_name(SessionId::new(u64::MAX, &[255; 10])).expect("is a name");
+        assert!(name.as_str().starts_with("podlatch-"));
+    }
 
     #[test]
     fn takes_what_kubernetes_takes_and_nothing_else() {

@@ -31,6 +31,7 @@ export class Stack {
   /** Between agent and relay. */
   readonly tunnel: UdpLink;
   readonly #folder: string;
+  readonly #host: string;
   readonly #flags: readonly string[];
   readonly #devcluster: Program | null;
   #relay: Program | null = null;
@@ -41,13 +42,14 @@ export class Stack {
 
   private constructor(
     folder: string,
-    flags: readonly string[],
+    { flags, host }: RelaySettings,
     cluster: RunningCluster,
     http: TcpLink,
     tunnel: UdpLink,
   ) {
     this.#folder = folder;
     this.#flags = flags;
+    this.#host = host;
     this.#devcluster = cluster.program;
     this.kubectl = new Kubectl(cluster.kubeconfig);
     this.http = http;
@@ -55,11 +57,11 @@ export class Stack {
   }
 
   /** Starts everything, the relay with these flags too, and waits until the agents are connected. */
-  static async start(agents: Agents = 'one', flags: readonly string[] = []): Promise<Stack> {
+  static async start(agents: Agents = 'one', flags: readonly string[] = [], host = '127.0.0.1'): Promise<Stack> {
     const folder = await mkdtemp(join(tmpdir(), 'podlatch-browser-'));
     const [http, tunnel] = [await TcpLink.open(), await UdpLink.open()];
     const cluster = await startCluster(folder);
-    const stack = new Stack(folder, flags, cluster, http, tunnel);
+    const stack = new Stack(folder, { flags, host }, cluster, http, tunnel);
     try {
       await stack.startRelay();
       await stack.#admin('create-organisation', '--name', ORGANISATION, '--owner-email', OWNER);
@@ -74,7 +76,7 @@ export class Stack {
 
   /** Where people find the relay: the near end of the link. */
   get url(): string {
-    return `http://127.0.0.1:${this.http.port}`;
+    return `http://${this.#host}:${this.http.port}`;
   }
 
   /** A fresh one-time link. */
@@ -208,6 +210,12 @@ export class Stack {
       `127.0.0.1:${this.tunnel.port}`,
     ];
   }
+}
+
+interface RelaySettings {
+  readonly flags: readonly string[];
+  /** By which name of this machine browsers reach it: passkeys need one that is no address. */
+  readonly host: string;
 }
 
 interface RunningCluster {

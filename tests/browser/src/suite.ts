@@ -7,13 +7,15 @@ import { Stack, type Agents } from './stack';
 export class Suite {
   readonly #agents: Agents;
   readonly #flags: readonly string[];
+  readonly #host: string | undefined;
   readonly #windows: ConsoleWindow[] = [];
   #stack: Stack | null = null;
   #browser: Chromium | null = null;
 
-  constructor(agents: Agents, flags: readonly string[]) {
+  constructor(agents: Agents, flags: readonly string[], host?: string) {
     this.#agents = agents;
     this.#flags = flags;
+    this.#host = host;
   }
 
   get stack(): Stack {
@@ -32,7 +34,10 @@ export class Suite {
   }
 
   async start(): Promise<void> {
-    [this.#stack, this.#browser] = await Promise.all([Stack.start(this.#agents, this.#flags), Chromium.launch()]);
+    [this.#stack, this.#browser] = await Promise.all([
+      Stack.start(this.#agents, this.#flags, this.#host),
+      Chromium.launch(),
+    ]);
   }
 
   async finishTest(hasFailed: boolean): Promise<void> {
@@ -67,9 +72,9 @@ export class Suite {
   }
 }
 
-/** Sets up a suite for the tests of a file; the relay is started with these flags too. */
-export function setUp(agents: Agents = 'one', flags: readonly string[] = []): Suite {
-  const suite = new Suite(agents, flags);
+/** Sets up a suite for the tests of a file; the relay is started with these flags too, and reached by this host. */
+export function setUp(agents: Agents = 'one', flags: readonly string[] = [], host?: string): Suite {
+  const suite = new Suite(agents, flags, host);
   beforeAll(() => suite.start());
   afterEach(({ task }) => suite.finishTest(task.result?.state === 'fail'));
   afterAll(() => suite.stop());

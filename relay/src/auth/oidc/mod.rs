@@ -121,7 +121,7 @@ impl RelyingParty {
         let verifier = PkceCodeVerifier::new(secrets.pkce_verifier);
         let tokens = request.set_pkce_verifier(verifier).request_async(http).await;
         let tokens = tokens.map_err(|error| OidcError::NoToken(chain(&error)))?;
-        let (told, token) = (self.check(&client, &tokens, &Nonce::new(secrets.nonce))?, tokens.access_token());
+        let (told, token) = (Self::check(&client, &tokens, &Nonce::new(secrets.nonce))?, tokens.access_token());
         let lacks_groups = groups_claim.is_some_and(|claim| !has(&told.all, claim));
         if (told.email.is_some() && !lacks_groups) || client.user_info_url().is_none() {
             return Ok(told);
@@ -129,7 +129,7 @@ impl RelyingParty {
         self.ask_more(&client, http, token.clone(), told).await
     }
 
-    fn check(&self, client: &OidcClient, tokens: &Tokens, nonce: &Nonce) -> Result<Claims, OidcError> {
+    fn check(client: &OidcClient, tokens: &Tokens, nonce: &Nonce) -> Result<Claims, OidcError> {
         let bad = |error: &dyn std::error::Error| OidcError::BadToken(chain(error));
         let id_token = tokens.id_token().ok_or_else(|| OidcError::BadToken("there is no id_token".to_owned()))?;
         let verifier = client.id_token_verifier().set_allowed_algs(ALGORITHMS);

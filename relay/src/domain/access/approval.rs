@@ -9,7 +9,7 @@ use crate::domain::organisation::Role;
 /// The rules by which what is asked for could be allowed once it is approved. What is not known of the target is decided when
 /// it is opened.
 pub fn approvable<'a>(question: &'a Question<'a>) -> impl Iterator<Item = &'a AccessRule> {
-    question.rules.iter().filter(|rule| {
+    question.rules.iter().filter(move |rule| {
         let needs = rule.settings.terms().is_some_and(|terms| terms.approval.is_some());
         needs && rule.organisation == question.target.organisation && !matches!(fit(rule, question), Fit::Not(_))
     })

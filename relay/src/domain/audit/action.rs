@@ -50,6 +50,12 @@ slugs!(
         SessionStarted = "session_started",
         /// A session was asked for and did not come to be.
         SessionRefused = "session_refused",
+        /// A debug container was added to a pod for a session.
+        DebugContainerAdded = "debug_container_added",
+        /// Which images debug containers may have was changed.
+        DebugImagesChanged = "debug_images_changed",
+        /// By whose rights terminals are opened in a cluster was changed.
+        KubernetesIdentityChanged = "kubernetes_identity_changed",
         /// A session became idle, or somebody typed in it again.
         SessionIdle = "session_idle",
         /// Processes that a session had left behind were found to be gone.

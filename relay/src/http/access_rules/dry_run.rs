@@ -249,7 +249,7 @@ async fn ending(
             continue;
         }
         let own = groups.get(&rights.user).unwrap_or(&nothing);
-        let stands = |rules| rights.inputs(own, rules, &facts.approvals).stands(context.now);
+        let stands = |rules: &[AccessRule]| rights.inputs(own, rules, &facts.approvals).stands(context.now);
         if let (Ok(()), Err(cause)) = (stands(before), stands(after)) {
             let (id, user) = (rights.session.to_string(), rights.user.to_string());
             ending.push(EndingSession { id, user, cause: cause.slug() });

@@ -10,8 +10,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::require_view;
 use crate::app::App;
-use crate::domain::access::decision::{Decision, Fit, Part, Question, Reason, Subject, Target, decide, fit};
+use crate::domain::access::decision::{Decision, Denial, Fit, Part, Question, Reason, Subject, Target, decide, fit};
 use crate::domain::access::rule::{AccessAction, Effect};
+use crate::domain::access::{self, Action, Administration, authorize};
+use crate::domain::session_limits::LimitSettings;
 use crate::http::context::CallContext;
 use crate::http::extract::QueryOf;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
@@ -115,7 +117,8 @@ pub async fn get(
         now: context.now,
     };
     let mut body = ExplanationBody::of(&question);
-    if own && require_view(&app, &context).await.is_err() {
+    let view = Action::ViewAdministration { organisation, part: Administration::AccessRules };
+    if authorize(&context.actor, view) != access::Decision::Allow {
         // Rules about others are none of a member's business.
         body.rules.retain(|rule| rule.part != Some(Part::Who.slug()));
     }
@@ -130,17 +133,24 @@ impl ExplanationBody {
                 let decided_by = ids(&mut grant.rules.iter().map(ToString::to_string));
                 ("allowed", "The access rules allow this.", decided_by, grant.limits)
             }
-            Decision::NeedsReason => ("reason_required", "It is allowed to whoever says why.", vec![], <_>::default()),
+            Decision::NeedsReason => {
+                ("reason_required", "It is allowed to whoever says why.", vec![], LimitSettings::default())
+            }
             Decision::NeedsApproval(rules) => {
                 let decided_by = ids(&mut rules.iter().map(ToString::to_string));
-                ("approval_required", "It is allowed once somebody else approves it.", decided_by, <_>::default())
+                (
+                    "approval_required",
+                    "It is allowed once somebody else approves it.",
+                    decided_by,
+                    LimitSettings::default(),
+                )
             }
             Decision::Deny(denial) => {
                 let rule = match denial {
-                    crate::domain::access::decision::Denial::Rule(rule) => vec![rule.to_string()],
+                    Denial::Rule(rule) => vec![rule.to_string()],
                     _ => vec![],
                 };
-                ("denied", denial.sentence(), rule, <_>::default())
+                ("denied", denial.sentence(), rule, LimitSettings::default())
             }
         };
         let rules = question.rules.iter().map(|rule| {

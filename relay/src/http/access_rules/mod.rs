@@ -65,7 +65,7 @@ async fn require_change(app: &App, context: &CallContext) -> Result<(), Problem>
 /// The rule after a change, or why there is none.
 fn changed(change: RuleChange, id: AccessRuleId) -> Result<AccessRule, Problem> {
     match change {
-        RuleChange::Done(rule) => Ok(rule),
+        RuleChange::Done(rule) => Ok(*rule),
         RuleChange::Missing => Err(Problem::not_found("access rule")),
         RuleChange::Conflict(revision) => {
             let detail = format!(

@@ -5,6 +5,7 @@ use crate::http::testing::{SignedIn, TestRelay, TestResponse};
 
 const RULES: &str = "/api/v1/access-rules";
 
+#[expect(clippy::needless_pass_by_value, reason = "tests read better with the literal in place")]
 fn rule(change: Value) -> Value {
     let mut rule = json!({
         "name": "Members see and open the shop", "effect": {"allow": {}}, "who": {"roles": ["member"]},

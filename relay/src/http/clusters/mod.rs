@@ -6,6 +6,7 @@ pub mod connection_tests;
 pub mod create;
 pub mod get;
 pub mod join_tokens;
+pub mod kubernetes_identity;
 pub mod list;
 pub mod revoke;
 pub mod revoke_agent;

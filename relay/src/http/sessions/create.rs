@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
+use podlatch_protocol::debug::DebugImage;
 use podlatch_protocol::id::ClusterId;
 use podlatch_protocol::limits::MAX_COMMAND_WORDS;
 use podlatch_protocol::request::Program;
@@ -42,10 +43,21 @@ pub struct NewSessionBody {
     command: Option<Vec<String>>,
     /// Why: needed where an access rule asks for it. 1 to 500 characters.
     reason: Option<String>,
+    /// Opens the terminal in a container that is added to the pod, where the container itself has no shell.
+    debug: Option<DebugBody>,
     /// Width of the terminal in cells.
     columns: u16,
     /// Height of the terminal in cells.
     rows: u16,
+}
+
+/// A container that is added to the pod beside the named one. It can never be removed from the pod; its processes end with the
+/// session.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DebugBody {
+    /// One of the images that the organisation allows.
+    image: String,
 }
 
 /// The session, and the right to attach to it.
@@ -93,7 +105,8 @@ pub async fn post(
         container: target.container.clone(),
         ..Target::cluster(&cluster)
     };
-    let question = access.question(&facts, (AccessAction::Exec, said), context.now);
+    let action = if body.debug.is_some() { AccessAction::Debug } else { AccessAction::Exec };
+    let question = access.question(&facts, (action, said), context.now);
     let grant = context.require_rule(&app, &question, place).await?;
     let basis = Basis::new(&access.subject, &access.rules, &grant);
     let request = OpenSession {
@@ -104,13 +117,18 @@ pub async fn post(
         program: program(body.command)?,
         size: TerminalSize::clamped(body.columns, body.rows),
         reason,
-        access: SessionAccess { action: AccessAction::Exec, pod_labels: None, basis },
+        access: SessionAccess { action, pod_labels: None, basis },
         limits: grant.limits,
+        debug: body.debug.map(debug_image).transpose()?,
     };
     let session = open(&app, request).await?;
     let ticket = issue_ticket(&app, &context, session.id()).await?;
     let opened = OpenedBody { session: SessionBody::at(session, app.clock.now()), ticket: ticket.expose().to_owned() };
     Ok((StatusCode::CREATED, Json(opened)))
+}
+
+fn debug_image(debug: DebugBody) -> Result<DebugImage, Problem> {
+    debug.image.try_into().map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("{error}.")))
 }
 
 /// Opening goes on when the request is given up: half an opening would leave a process that nobody knows of.

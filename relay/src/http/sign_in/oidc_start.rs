@@ -4,7 +4,6 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use podlatch_protocol::id::{OrganisationId, SignInProviderId, UserId};
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -184,7 +183,7 @@ pub(super) fn party(app: &App, provider: &SignInProvider) -> Result<RelyingParty
     Ok(RelyingParty {
         issuer: provider.issuer.clone(),
         client_id: provider.client_id.clone(),
-        client_secret: secret.map(SecretString::from),
+        client_secret: secret,
         redirect_url: redirect_url(app, provider.id),
     })
 }

@@ -100,7 +100,7 @@ pub enum KubeconfigError {
     Server(InvalidUrl),
     #[error("the kubeconfig's tls-server-name is not a DNS name")]
     TlsName,
-    #[error("the kubeconfig's {0}")]
+    #[error("in the kubeconfig, {0}")]
     Access(#[from] InvalidAccess),
 }
 
@@ -113,8 +113,18 @@ pub fn parse(text: &SecretString) -> Result<ClusterAccess, KubeconfigError> {
     if text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\r' | '\t')) {
         return Err(KubeconfigError::ControlCharacters);
     }
+    if has_tag(text) {
+        return Err(KubeconfigError::Aliases);
+    }
     let document: Document = serde_saphyr::from_str_with_options(text, options()).map_err(|error| explain(&error))?;
     document.current()
+}
+
+/// Whether something in the text may be a YAML tag (`!include`): readers differ on what those do. A text in quotes that looks
+/// the same is refused with them; no kubeconfig needs one.
+fn has_tag(text: &str) -> bool {
+    let before = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'[' | b'{' | b',');
+    text.starts_with('!') || text.as_bytes().windows(2).any(|pair| before(pair[0]) && pair[1] == b'!')
 }
 
 fn options() -> serde_saphyr::Options {

@@ -2,7 +2,7 @@
 //! beside the dialler.
 
 /// As they stand behind `https://`. More than eighty.
-pub const ALL: &[&str] = &[
+pub(crate) const ALL: &[&str] = &[
     // This machine, plainly and in disguise.
     "127.0.0.1",
     "127.0.0.1:6443",

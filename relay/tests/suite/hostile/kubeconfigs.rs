@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 /// One hostile kubeconfig.
-pub struct Case {
-    pub what: &'static str,
-    pub text: String,
-    pub says: &'static str,
+pub(crate) struct Case {
+    pub(crate) what: &'static str,
+    pub(crate) text: String,
+    pub(crate) says: &'static str,
 }
 
 const CLUSTER: &str = "server: https://api.example.org:6443";
@@ -14,7 +14,7 @@ const USER: &str = "token: abc";
 
 /// A kubeconfig with these fields of its cluster and its user, a line each.
 fn with(cluster: &str, user: &str) -> String {
-    let indent = |fields: &str| fields.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let indent = |fields: &str| fields.lines().flat_map(|line| ["    ", line, "\n"]).collect::<String>();
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: here\ncontexts:\n- name: here\n  context:\n    cluster: one\n    \
          user: me\nclusters:\n- name: one\n  cluster:\n{}users:\n- name: me\n  user:\n{}",
@@ -40,12 +40,12 @@ fn whole(what: &'static str, text: impl Into<String>, says: &'static str) -> Cas
 }
 
 /// What a relay takes.
-pub fn plain() -> String {
+pub(crate) fn plain() -> String {
     with(CLUSTER, USER)
 }
 
 /// More than fifty.
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     [credentials(), files(), servers(), documents()].into_iter().flatten().collect()
 }
 

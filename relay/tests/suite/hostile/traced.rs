@@ -46,7 +46,7 @@ impl Traced {
         let mut traced = Self { strace, trace, http, cookie: String::new() };
         let answer = traced.post("/login-sessions", &json!({ "token": token }));
         assert!((200..300).contains(&answer.status), "{}", answer.body);
-        traced.cookie = answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+        answer.header("set-cookie").split(';').next().unwrap_or_default().clone_into(&mut traced.cookie);
         traced
     }
 

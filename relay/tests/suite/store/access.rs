@@ -71,7 +71,7 @@ async fn a_request_is_approved_by_somebody_else_once(at: Fixture) {
         pod: None,
         action: AccessAction::Exec,
         reason: "ticket 7".parse().expect("a reason"),
-        duration: Duration::from_secs(60),
+        duration: Duration::from_mins(1),
     };
     let by = Origin::operator();
     at.store.create_access_request(&new, &by, START).await.expect("creates");

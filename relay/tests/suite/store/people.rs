@@ -156,12 +156,12 @@ async fn a_group_is_left_with_the_organisation(at: Fixture) {
     let Redemption::Redeemed(Accepted::SignedIn(login)) = accepted else { panic!("{accepted:?}") };
     let bob = login.membership.user.id;
     assert_eq!(at.store.groups_of(here, bob).await.expect("answers"), [group]);
-    assert_eq!(at.store.groups_of(zoe.organisation.id, bob).await.expect("answers"), []);
+    assert!(at.store.groups_of(zoe.organisation.id, bob).await.expect("answers").is_empty());
     assert_eq!(at.store.get_group(zoe.organisation.id, group).await.expect("answers"), None);
     assert!(at.store.add_group_member((here, group), zoe.user.id, &by(&ada), START).await.is_err(), "no member");
     assert!(!at.store.add_group_member((here, group), bob, &by(&ada), START).await.expect("answers"), "is in it");
     at.store.change_member((here, bob), MemberChange::Remove, &by(&ada), SOON).await.expect("answers").expect("may");
-    assert_eq!(at.store.groups_of(here, bob).await.expect("answers"), []);
+    assert!(at.store.groups_of(here, bob).await.expect("answers").is_empty());
 }
 
 async fn one_sign_in_ends_everywhere_at_once(at: Fixture) {

@@ -12,7 +12,9 @@ const UNSCOPED: &[(&str, &str, &str)] = &[
     ("login_sessions.rs", "login_by_secret", "found by the hash of a 256-bit secret"),
     ("tickets.rs", "redeem_ticket", "found by the hash of a 256-bit secret"),
     ("tickets.rs", "issue_ticket", "forgets what has expired, whose ever it was"),
-    ("join_tokens.rs", "redeem_join_token", "found by the hash of a 256-bit secret"),
+    ("join_tokens.rs", "join_grant", "found by the hash of a 256-bit secret"),
+    ("join_tokens.rs", "enrol_agent", "found by the hash of a 256-bit secret"),
+    ("join_tokens.rs", "enrol_again", "found by the hash of a 256-bit secret and the key that it enrolled"),
     ("join_tokens.rs", "cluster_of_join_token", "found by the hash of a 256-bit secret"),
     ("sign_in_links.rs", "redeem_sign_in_link", "found by the hash of a 256-bit secret"),
     ("sign_in_links.rs", "whose", "found by the hash of a 256-bit secret"),
@@ -21,10 +23,18 @@ const UNSCOPED: &[(&str, &str, &str)] = &[
     ("invitations.rs", "preview_invitation", "found by the hash of a 256-bit secret"),
     ("invitations.rs", "redeem", "found by the hash of a 256-bit secret"),
     ("invitations.rs", "refused", "found by the hash of a 256-bit secret"),
-    // The person themselves.
+    // The person themselves, before it is known where they go.
+    ("sign_in/login.rs", "log_of", "in whose log the refusal of somebody is written whom no login names yet"),
+    (
+        "sign_in/providers.rs",
+        "sign_in_provider_to_start",
+        "whoever sets out is nobody yet; the provider says where it leads",
+    ),
     ("logins.rs", "organisations_of", "where somebody is a member is theirs to know, in all of their organisations"),
     ("invitations.rs", "guest", "whether a link would open what its person has elsewhere"),
     // The relay itself, about all that it serves.
+    ("rights.rs", "session_rights", "the relay ages every live session, each by its own organisation's facts"),
+    ("public_clusters.rs", "public_clusters", "the relay reaches all of them, each for its own organisation"),
     ("agents.rs", "revoked_agents", "the tunnel refuses all of them"),
     ("sessions/mod.rs", "unfinished_sessions", "what a relay that starts takes up again"),
     ("sessions/viewers.rs", "attached_viewers", "who was torn off when the relay was killed"),

@@ -97,6 +97,8 @@ function parseOrganisation(parts: string[], query: URLSearchParams): Route | nul
   if (parts.length === 0) return { page: 'clusters' };
   if (parts.length === 1) {
     if (first === 'sign-in') return { page: 'sign-in' };
+    if (first === 'settings') return { page: 'sign-in-settings' };
+    if (first === 'account') return { page: 'own-sign-in' };
     return parseList(first, null, query);
   }
   if (first === 'clusters') return parts.length === 2 && session === 'new' ? { page: 'add-cluster' } : null;

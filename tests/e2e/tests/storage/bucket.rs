@@ -20,7 +20,7 @@ use tokio::task::{AbortHandle, JoinSet};
 const PATIENCE: &str = "20s";
 
 /// Within this a bucket that stays away has ended a session.
-const GIVEN_UP: Duration = Duration::from_secs(120);
+const GIVEN_UP: Duration = Duration::from_mins(2);
 
 /// A server that speaks S3; killed when it is dropped.
 struct Server {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use podlatch_link::disconnect::Disconnect;
 use podlatch_protocol::close::EndCause;
-use podlatch_protocol::control::ToAgent;
+use podlatch_protocol::control::{About, GuardReport, ToAgent, ToRelay};
+use podlatch_protocol::id::{ClusterId, OrganisationId};
 use podlatch_protocol::version::RELAY_TLS_NAME;
 use podlatch_relay::clock::{Clock, UnixMillis};
 use podlatch_relay::domain::audit::Origin;
-use podlatch_relay::pki::{AgentCertificate, KEY_FILE};
+use podlatch_relay::pki::{AgentCertificate, AgentIdentity, KEY_FILE};
 use podlatch_relay::tunnel::AgentEvent;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
 use tokio::time::timeout;
@@ -179,4 +180,57 @@ async fn a_certificate_that_is_not_renewed_ends_its_connection() {
     let expires_at = AgentCertificate::parse(&credentials.certificate).expect("is an agent's").expires_at;
     assert!(Clock::system().now() >= expires_at);
     assert!(!is_let_in(&relay, Some(&credentials)).await);
+}
+
+#[tokio::test]
+async fn an_agents_id_is_worth_nothing_with_another_cluster_or_organisation() {
+    let relay = Relay::start().await;
+    let credentials = Credentials::enrol(&relay).await;
+    let honest = AgentCertificate::parse(&credentials.certificate).expect("is an agent's").identity;
+    let other_cluster = ClusterId::new(7, &[7; 10]);
+    let other_organisation = OrganisationId::new(8, &[8; 10]);
+    for (what, forged) in [
+        ("another cluster", AgentIdentity { cluster: other_cluster, ..honest }),
+        ("another organisation", AgentIdentity { organisation: other_organisation, ..honest }),
+        ("both", AgentIdentity { cluster: other_cluster, organisation: other_organisation, ..honest }),
+    ] {
+        let forged = signed_by(&relay, |params| {
+            params.subject_alt_names = vec![SanType::URI(forged.uri().try_into().expect("is a URI"))];
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        });
+        assert!(!is_let_in(&relay, Some(&forged)).await, "{what}");
+    }
+    assert!(relay.agents.is_empty());
+}
+
+#[tokio::test]
+async fn what_an_agent_says_of_itself_is_kept_under_its_certificates_name_alone() {
+    let relay = Relay::start().await;
+    let mut news = relay.news();
+    let honest = Agent::enrol(&relay).await;
+    let victim = news.connected().await;
+    let credentials = Credentials::enrol(&relay).await;
+    let mut rogue = Rogue::dial(&relay, Some(&credentials)).await.expect("connects");
+    assert_eq!(rogue.greet().await, Some(ToAgent::Welcome));
+    let handle = news.connected().await;
+    // It calls itself what the victim is.
+    let about = About { replica: format!("{}\u{1b}[2J", victim.agent()), guard: GuardReport::default() };
+    rogue.say(&ToRelay::About(about)).await;
+    let stored = async |id| {
+        let found = relay.store.get_agent(relay.organisation, relay.cluster, id).await.expect("reads");
+        found.expect("is stored").about
+    };
+    let told = async {
+        loop {
+            if let Some(about) = stored(handle.agent()).await {
+                return about;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let kept = timeout(PATIENCE, told).await.expect("is kept");
+    assert_eq!(kept.replica, format!("{}2J", victim.agent()), "plain text, at the rogue's own row");
+    assert!(stored(victim.agent()).await.is_none_or(|about| about.replica != kept.replica));
+    round_trip(&victim).await;
+    honest.stop().await;
 }

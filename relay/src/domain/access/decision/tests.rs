@@ -19,6 +19,7 @@ fn rule_id(number: u128) -> AccessRuleId {
     AccessRuleId::from_uuid(Uuid::from_u128(number))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tests read better with the literal in place")]
 fn rule(number: u128, change: Value) -> AccessRule {
     let mut settings = json!({
         "name": "R", "effect": {"allow": {}}, "who": {"users": [ADA]}, "clusters": {"names": ["*"]},
@@ -147,7 +148,7 @@ fn approval(rules: &[u128]) -> Approval {
         pod: None,
         action: AccessAction::Exec,
         rules: rules.iter().map(|number| rule_id(*number)).collect(),
-        expires_at: NOW.plus(Duration::from_secs(60)),
+        expires_at: NOW.plus(Duration::from_mins(1)),
     }
 }
 
@@ -167,7 +168,7 @@ fn the_least_demanding_rule_decides_and_the_shortest_limits_hold() {
     let Decision::Allow(grant) = decide(&given(&two)) else { panic!("a reason suffices") };
     assert_eq!(grant.rules, BTreeSet::from([rule_id(8)]));
     let limits = LimitSettings {
-        session_max: Some(Duration::from_secs(60)),
+        session_max: Some(Duration::from_mins(1)),
         idle_after: None,
         idle_close: Some(Duration::from_secs(30)),
     };
