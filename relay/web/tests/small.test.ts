@@ -17,6 +17,8 @@ describe('an address', () => {
     ['/sign-in', { page: 'sign-in' }],
     ['/account/sign-in', { page: 'own-sign-in' }],
     ['/settings/sign-in', { page: 'sign-in-settings' }],
+    ['/settings/clusters', { page: 'clusters-settings' }],
+    ['/settings/clusters/c1', { page: 'cluster-settings', id: 'c1' }],
     ['/clusters/new', { page: 'add-cluster' }],
     ['/settings/access-rules', { page: 'access-rules' }],
     ['/settings/access-rules/new', { page: 'access-rule', rule: null }],
@@ -41,6 +43,7 @@ describe('an address', () => {
   it.each([
     '/c',
     '/x/y',
+    '/settings/clusters/c1/x',
     '/sessions/s1/x',
     '/sessions/s1/replay/x',
     '/audit/x',

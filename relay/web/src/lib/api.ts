@@ -1,19 +1,12 @@
 /** The relay's HTTP API, typed. Every call returns a result; none throws, and none waits for ever. */
-import {
-  array,
-  count,
-  nullable,
-  object,
-  oneOf,
-  ParseError,
-  parseJson,
-  string,
-  time,
-  type Parsed,
-  type Parser,
-} from './parse';
+import { array, count, nullable, object, ParseError, parseJson, string, type Parsed, type Parser } from './parse';
 import { parseAuditEvent, type AuditEvent } from './audit';
-import { parseConnectionTest, type ConnectionTest } from './public-cluster';
+import { parseAgent, type Agent } from './clusters/agent';
+import { parseCluster, type Cluster, type ClusterChange } from './clusters/cluster';
+import { parseIdentity, type KubernetesIdentity } from './clusters/identity';
+import { parseJoinCommand, type JoinCommand } from './clusters/joining';
+import type { Labels } from './clusters/labels';
+import { parseConnectionTest, type ClusterAccess, type ConnectionTest } from './public-cluster';
 import { parseSession, type Session } from './session';
 import type { TicketOutcome } from './session-client';
 import {
@@ -52,24 +45,13 @@ const user = object({ id: string, email: string, name: nullable(string) });
 const organisation = object({ id: string, name: string });
 const me = object({ user, organisation, role: string });
 
-const cluster = object({
-  id: string,
-  name: string,
-  type: string,
-  state: oneOf('online', 'offline', 'never_connected'),
-  agent_version: nullable(string),
-  kubernetes_version: nullable(string),
-  last_seen_at: nullable(time),
-  created_at: time,
-});
-
 const created = object({ session: parseSession, ticket: string });
 const ticket = object({ ticket: string, expires_in_seconds: count });
 const problem = object({ type: string, title: nullable(string), detail: nullable(string) });
 const page = <T>(item: Parser<T>): Parser<Page<T>> => object({ items: array(item), next_cursor: nullable(string) });
 
+export type { Cluster };
 export type Me = Parsed<typeof me>;
-export type Cluster = Parsed<typeof cluster>;
 export type CreatedSession = Parsed<typeof created>;
 
 /** A part of a list. */
@@ -185,21 +167,68 @@ export class Api {
   }
 
   clusters(): Promise<ApiResult<Cluster[]>> {
-    return this.#all('/clusters', cluster);
+    return this.#all('/clusters', parseCluster);
   }
 
   cluster(id: string): Promise<ApiResult<Cluster>> {
-    return this.#call('GET', `/clusters/${encodeURIComponent(id)}`, cluster);
+    return this.#call('GET', `/clusters/${encodeURIComponent(id)}`, parseCluster);
+  }
+
+  /** Registers a cluster that is reached through an agent. */
+  createPrivateCluster(name: string, labels: Labels): Promise<ApiResult<Cluster>> {
+    return this.#call('POST', '/clusters', parseCluster, { type: 'private', name, labels });
   }
 
   /** Registers a cluster that the relay reaches by itself. */
-  createPublicCluster(name: string, access: Record<string, string>): Promise<ApiResult<Cluster>> {
-    return this.#call('POST', '/clusters', cluster, { type: 'public', name, ...access });
+  createPublicCluster(name: string, labels: Labels, access: ClusterAccess): Promise<ApiResult<Cluster>> {
+    return this.#call('POST', '/clusters', parseCluster, { type: 'public', name, labels, ...access });
   }
 
-  /** Tries whether a cluster can be reached, before it is registered. */
-  testClusterAccess(access: Record<string, string>): Promise<ApiResult<ConnectionTest>> {
+  changeCluster(id: string, change: ClusterChange): Promise<ApiResult<Cluster>> {
+    return this.#call('PATCH', `/clusters/${encodeURIComponent(id)}`, parseCluster, change);
+  }
+
+  /** Revokes a cluster for good, with everything in it. */
+  revokeCluster(id: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/clusters/${encodeURIComponent(id)}`, null);
+  }
+
+  /** Makes a join token that is good once for each replica, and the commands around it. */
+  createJoinToken(cluster: string, replicas: number): Promise<ApiResult<JoinCommand>> {
+    return this.#call('POST', `/clusters/${encodeURIComponent(cluster)}/join-tokens`, parseJoinCommand, { replicas });
+  }
+
+  agents(cluster: string): Promise<ApiResult<Agent[]>> {
+    return this.#all(`/clusters/${encodeURIComponent(cluster)}/agents`, parseAgent);
+  }
+
+  /** Revokes one agent for good. */
+  revokeAgent(cluster: string, agent: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/clusters/${encodeURIComponent(cluster)}/agents/${encodeURIComponent(agent)}`, null);
+  }
+
+  kubernetesIdentity(cluster: string): Promise<ApiResult<KubernetesIdentity>> {
+    return this.#call('GET', `/clusters/${encodeURIComponent(cluster)}/kubernetes-identity`, parseIdentity);
+  }
+
+  setKubernetesIdentity(cluster: string, identity: KubernetesIdentity): Promise<ApiResult<KubernetesIdentity>> {
+    return this.#call('PUT', `/clusters/${encodeURIComponent(cluster)}/kubernetes-identity`, parseIdentity, identity);
+  }
+
+  /** Replaces where a public cluster is reached, and as whom. */
+  replaceClusterAccess(cluster: string, access: ClusterAccess): Promise<ApiResult<null>> {
+    return this.#call('PUT', `/clusters/${encodeURIComponent(cluster)}/access`, null, access);
+  }
+
+  /** Tries whether a cluster can be reached, before it is registered or its access replaced. */
+  testClusterAccess(access: ClusterAccess): Promise<ApiResult<ConnectionTest>> {
     return this.#call('POST', '/clusters/connection-tests', parseConnectionTest, access, TEST_DEADLINE_MS);
+  }
+
+  /** Tries whether a registered public cluster can be reached, with the credential that it has. */
+  testCluster(id: string): Promise<ApiResult<ConnectionTest>> {
+    const path = `/clusters/${encodeURIComponent(id)}/connection-tests`;
+    return this.#call('POST', path, parseConnectionTest, undefined, TEST_DEADLINE_MS);
   }
 
   liveSessions(): Promise<ApiResult<Session[]>> {

@@ -21,6 +21,7 @@ export const SETTINGS: Area = {
   title: 'Settings',
   pages: [
     { text: 'Sign-in', to: { page: 'sign-in-settings' } },
+    { text: 'Clusters', to: { page: 'clusters-settings' }, also: ['cluster-settings'] },
     { text: 'Access rules', to: { page: 'access-rules' }, also: ['access-rule'] },
   ],
 };

@@ -74,6 +74,12 @@ export function object<F extends Record<string, Parser<unknown>>>(fields: F): Pa
 /** An object whose fields are not known in advance. */
 export const record: Parser<Readonly<Record<string, unknown>>> = (value, path) => asRecord(value, path);
 
+/** An object whose fields all are texts, and not known in advance. */
+export const texts: Parser<Readonly<Record<string, string>>> = (value, path) => {
+  const entries = Object.entries(asRecord(value, path));
+  return Object.fromEntries(entries.map(([key, text]) => [key, string(text, `${path}.${key}`)]));
+};
+
 /** The text of a field that tells one kind of object from another. */
 export function tag(value: unknown, field: string): string {
   return string(asRecord(value, '$')[field], `$.${field}`);

@@ -1,9 +1,8 @@
 /** Public clusters: what is asked of the person, and what a connection test found. Pure. */
 import { array, boolean, nullable, object, oneOf, string, type Parsed } from './parse';
 
-/** What the form holds. */
-export interface ClusterDraft {
-  readonly name: string;
+/** What the form holds of where a cluster is reached, and as whom. */
+export interface AccessDraft {
   readonly by: 'kubeconfig' | 'token' | 'certificate';
   readonly kubeconfig: string;
   readonly server: string;
@@ -13,8 +12,10 @@ export interface ClusterDraft {
   readonly key: string;
 }
 
-export const EMPTY_DRAFT: ClusterDraft = {
-  name: '',
+/** How a cluster is reached, as the relay takes it. */
+export type ClusterAccess = Readonly<Record<string, string>>;
+
+export const EMPTY_DRAFT: AccessDraft = {
   by: 'kubeconfig',
   kubeconfig: '',
   server: '',
@@ -25,7 +26,7 @@ export const EMPTY_DRAFT: ClusterDraft = {
 };
 
 /** How the cluster is reached, as the relay takes it: only what the chosen way needs. */
-export function accessOf(draft: ClusterDraft): Record<string, string> {
+export function accessOf(draft: AccessDraft): ClusterAccess {
   if (draft.by === 'kubeconfig') return { kubeconfig: draft.kubeconfig };
   const ca = draft.ca.trim();
   const server = { server: draft.server.trim(), ...(ca === '' ? {} : { ca }) };
@@ -35,7 +36,7 @@ export function accessOf(draft: ClusterDraft): Record<string, string> {
 }
 
 /** Whether enough is filled in for a connection test. */
-export function canBeTested(draft: ClusterDraft): boolean {
+export function canBeTested(draft: AccessDraft): boolean {
   return Object.values(accessOf(draft)).every((value) => value.trim() !== '');
 }
 

@@ -24,6 +24,9 @@ export type Route =
   | { readonly page: 'access-requests' }
   /** Who can open what, and why. */
   | { readonly page: 'access'; readonly question: AccessQuestion }
+  | { readonly page: 'clusters-settings' }
+  /** How one cluster is set up. */
+  | { readonly page: 'cluster-settings'; readonly id: string }
   | { readonly page: 'namespaces'; readonly cluster: string }
   | { readonly page: 'namespace'; readonly cluster: string; readonly namespace: string }
   /** `session` is `null` before the terminal is opened. */
@@ -67,6 +70,10 @@ export function routePath(route: Route): string {
       return '/access/requests';
     case 'access':
       return route.question === NO_QUESTION ? '/access' : `/access?${questionQuery(route.question).toString()}`;
+    case 'clusters-settings':
+      return '/settings/clusters';
+    case 'cluster-settings':
+      return `/settings/clusters/${part(route.id)}`;
     case 'clusters':
     case 'not-found':
       return '/';
@@ -102,6 +109,10 @@ function parseOrganisation(parts: string[], query: URLSearchParams): Route | nul
     return parseList(first, null, query);
   }
   if (first === 'clusters') return parts.length === 2 && session === 'new' ? { page: 'add-cluster' } : null;
+  if (first === 'settings' && session === 'clusters') {
+    if (parts.length === 2) return { page: 'clusters-settings' };
+    return parts.length === 3 && last !== undefined ? { page: 'cluster-settings', id: last } : null;
+  }
   if (parts.length === 2 && session === 'sign-in') {
     if (first === 'account') return { page: 'own-sign-in' };
     if (first === 'settings') return { page: 'sign-in-settings' };

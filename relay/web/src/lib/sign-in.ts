@@ -1,5 +1,5 @@
 /** Signing in: what the relay offers, and what it says when somebody comes back from a provider. Pure. */
-import { array, boolean, nullable, object, record, string, time, type Parsed } from './parse';
+import { array, boolean, nullable, object, string, texts, time, type Parsed } from './parse';
 
 export const parseMethods = object({
   password: boolean,
@@ -101,9 +101,4 @@ export function readMapping(text: string): Record<string, string> {
 
 function anything(value: unknown): unknown {
   return value;
-}
-
-function texts(value: unknown, path: string): Readonly<Record<string, string>> {
-  const entries = Object.entries(record(value, path));
-  return Object.fromEntries(entries.map(([key, text]) => [key, string(text, `${path}.${key}`)]));
 }
