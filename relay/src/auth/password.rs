@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_short_long_or_common_is_no_password() {
-        for good in ["correct horse battery", "äöüäöüäöüäöü", "Tr0ub4dor&3 zwölf"] {
+        for good in ["correct horse battery", "grüße aus köln", "Tr0ub4dor&3 zwölf"] {
             assert!(new(good).is_ok(), "{good}");
         }
         let long = "x y".repeat(100);

@@ -178,6 +178,10 @@ fn take_apart(sealed: &str) -> Option<(KeyId, Vec<u8>)> {
     let (id, value) = sealed.strip_prefix(FORM)?.strip_prefix('.')?.split_once('.')?;
     let mut bytes = [0; KEY_ID_BYTES];
     hex::decode_to_slice(id, &mut bytes).ok()?;
+    // A key has one spelling.
+    if hex::encode(bytes) != id {
+        return None;
+    }
     let value = STANDARD_NO_PAD.decode(value).ok()?;
     (value.len() >= NONCE_LEN + AES_256_GCM.tag_len()).then_some((KeyId(bytes), value))
 }

@@ -7,6 +7,7 @@ import { ALL_EVENTS, ALL_SESSIONS } from '../src/lib/filters';
 import { preparePaste } from '../src/lib/paste';
 import { parseRoute, routePath, type Route } from '../src/lib/route';
 import { DEFAULT_SETTINGS, readSettings } from '../src/lib/settings';
+import { endOfLogin } from '../src/lib/sign-in';
 import { podTone } from '../src/lib/tone';
 
 describe('an address', () => {
@@ -15,6 +16,12 @@ describe('an address', () => {
   it.each<[string, Route]>([
     ['/', { page: 'clusters' }],
     ['/sign-in', { page: 'sign-in' }],
+    ['/join', { page: 'join' }],
+    ['/settings/people', { page: 'people' }],
+    ['/settings/groups', { page: 'groups' }],
+    ['/settings/groups/g1', { page: 'group', group: 'g1' }],
+    ['/account/logins', { page: 'own-logins' }],
+    ['/account/tokens', { page: 'own-tokens' }],
     ['/account/sign-in', { page: 'own-sign-in' }],
     ['/settings/sign-in', { page: 'sign-in-settings' }],
     ['/settings/clusters', { page: 'clusters-settings' }],
@@ -49,6 +56,11 @@ describe('an address', () => {
     '/audit/x',
     '/access/x',
     '/settings/access-rules/r1/x',
+    '/settings/x',
+    '/settings/people/u1',
+    '/settings/groups/g1/x',
+    '/account/x',
+    '/account/logins/x',
     '/c/c1/terminal/x',
     '/c/c1/n',
     '/c/c1/p/x',
@@ -95,6 +107,16 @@ describe('an address', () => {
   it('survives names with slashes and spaces', () => {
     const route: Route = { page: 'namespace', cluster: 'a/b', namespace: 'c d' };
     expect(parseRoute(routePath(route))).toEqual(route);
+  });
+});
+
+describe('a login that ended', () => {
+  it('says why; whoever had none is told nothing', () => {
+    const suspended = { status: 401, sentence: 'You are suspended in this organisation. Ask one of its owners.' };
+    const nobody = { status: 401, sentence: 'You are not signed in, or your login has ended. Sign in again.' };
+    expect(endOfLogin(suspended)).toBe(suspended.sentence);
+    expect(endOfLogin(nobody)).toBeNull();
+    expect(endOfLogin({ status: 0, sentence: 'The relay cannot be reached.' })).toBeNull();
   });
 });
 

@@ -184,14 +184,14 @@ async fn an_export_is_whole_harmless_and_audited() {
         String::from_utf8(response.body.to_vec()).expect("UTF-8")
     };
     let csv = export("csv").await;
-    assert_eq!(csv.split_terminator("\r\n").count(), 1 + 3 + 1_201, "the header, what came before, the acts");
+    assert_eq!(csv.split_terminator("\r\n").count(), 1 + 4 + 1_201, "the header, what came before, the acts");
     assert!(csv.contains(",\"'=HYPERLINK(\"\"http://evil\"\")\","), "{}", &csv[..2_000]);
     assert!(!csv.replace("\r\n", "").chars().any(char::is_control));
 
     let jsonl = export("jsonl").await;
     let events: Vec<Value> = jsonl.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert!(events.iter().map(|event| event["position"].as_u64().expect("a number")).eq(1..=1_205));
-    assert_eq!(events[3]["details"]["reason"], "\u{1b}]0;x\u{7}\r\n=1+1");
+    assert!(events.iter().map(|event| event["position"].as_u64().expect("a number")).eq(1..=1_206));
+    assert_eq!(events[4]["details"]["reason"], "\u{1b}]0;x\u{7}\r\n=1+1");
     assert!(!jsonl.replace('\n', "").chars().any(char::is_control));
     let last = items(&list(&relay, &ada, "limit=1").await).remove(0);
     assert_eq!((&last["action"], &last["details"]["format"]), (&"audit_export".into(), &"jsonl".into()));

@@ -1,11 +1,39 @@
 /** The relay's HTTP API, typed. Every call returns a result; none throws, and none waits for ever. */
-import { array, count, nullable, object, ParseError, parseJson, string, type Parsed, type Parser } from './parse';
+import {
+  array,
+  boolean,
+  count,
+  nullable,
+  object,
+  ParseError,
+  parseJson,
+  string,
+  type Parsed,
+  type Parser,
+} from './parse';
 import { parseAuditEvent, type AuditEvent } from './audit';
 import { parseAgent, type Agent } from './clusters/agent';
 import { parseCluster, type Cluster, type ClusterChange } from './clusters/cluster';
 import { parseIdentity, type KubernetesIdentity } from './clusters/identity';
 import { parseJoinCommand, type JoinCommand } from './clusters/joining';
 import type { Labels } from './clusters/labels';
+import {
+  parseGroup,
+  parseGroupMember,
+  parseInvitation,
+  parseInvited,
+  parseOrganisations,
+  parsePerson,
+  type Group,
+  type GroupChange,
+  type GroupMember,
+  type Invitation,
+  type Invited,
+  type OwnOrganisation,
+  type Person,
+  type PersonChange,
+} from './directory';
+import { parseLogin, parseNewToken, type Login, type NewToken, type TokenSettings } from './logins';
 import { parseConnectionTest, type ClusterAccess, type ConnectionTest } from './public-cluster';
 import { parseSession, type Session } from './session';
 import type { TicketOutcome } from './session-client';
@@ -45,6 +73,8 @@ const user = object({ id: string, email: string, name: nullable(string) });
 const organisation = object({ id: string, name: string });
 const me = object({ user, organisation, role: string });
 
+const preview = object({ organisation: string, email: string, role: string });
+const accepted = object({ organisation: string, signed_in: boolean });
 const created = object({ session: parseSession, ticket: string });
 const ticket = object({ ticket: string, expires_in_seconds: count });
 const problem = object({ type: string, title: nullable(string), detail: nullable(string) });
@@ -52,6 +82,8 @@ const page = <T>(item: Parser<T>): Parser<Page<T>> => object({ items: array(item
 
 export type { Cluster };
 export type Me = Parsed<typeof me>;
+export type InvitationPreview = Parsed<typeof preview>;
+export type AcceptedInvitation = Parsed<typeof accepted>;
 export type CreatedSession = Parsed<typeof created>;
 
 /** A part of a list. */
@@ -156,6 +188,103 @@ export class Api {
 
   removeSignInProvider(id: string): Promise<ApiResult<null>> {
     return this.#call('DELETE', `/sign-in-providers/${encodeURIComponent(id)}`, null);
+  }
+
+  people(): Promise<ApiResult<Person[]>> {
+    return this.#all('/people', parsePerson);
+  }
+
+  changePerson(id: string, change: PersonChange): Promise<ApiResult<Person>> {
+    return this.#call('PATCH', `/people/${encodeURIComponent(id)}`, parsePerson, change);
+  }
+
+  removePerson(id: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/people/${encodeURIComponent(id)}`, null);
+  }
+
+  invitations(): Promise<ApiResult<Invitation[]>> {
+    return this.#all('/invitations', parseInvitation);
+  }
+
+  invite(email: string, role: string, groups: readonly string[]): Promise<ApiResult<Invited>> {
+    return this.#call('POST', '/invitations', parseInvited, { email, role, groups });
+  }
+
+  withdrawInvitation(id: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/invitations/${encodeURIComponent(id)}`, null);
+  }
+
+  /** What an invitation is about; uses nothing up. */
+  previewInvitation(token: string): Promise<ApiResult<InvitationPreview>> {
+    return this.#call('POST', '/invitations/previews', preview, { token });
+  }
+
+  acceptInvitation(token: string, name: string): Promise<ApiResult<AcceptedInvitation>> {
+    return this.#call('POST', '/invitations/acceptances', accepted, { token, name });
+  }
+
+  groups(): Promise<ApiResult<Group[]>> {
+    return this.#all('/groups', parseGroup);
+  }
+
+  group(id: string): Promise<ApiResult<Group>> {
+    return this.#call('GET', `/groups/${encodeURIComponent(id)}`, parseGroup);
+  }
+
+  createGroup(name: string): Promise<ApiResult<Group>> {
+    return this.#call('POST', '/groups', parseGroup, { name });
+  }
+
+  changeGroup(id: string, change: GroupChange): Promise<ApiResult<Group>> {
+    return this.#call('PATCH', `/groups/${encodeURIComponent(id)}`, parseGroup, change);
+  }
+
+  deleteGroup(id: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/groups/${encodeURIComponent(id)}`, null);
+  }
+
+  groupMembers(id: string): Promise<ApiResult<GroupMember[]>> {
+    return this.#all(`/groups/${encodeURIComponent(id)}/members`, parseGroupMember);
+  }
+
+  addGroupMember(id: string, user: string): Promise<ApiResult<null>> {
+    return this.#call('PUT', `/groups/${encodeURIComponent(id)}/members/${encodeURIComponent(user)}`, null);
+  }
+
+  removeGroupMember(id: string, user: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/groups/${encodeURIComponent(id)}/members/${encodeURIComponent(user)}`, null);
+  }
+
+  /** The browsers in which one is signed in. */
+  ownLogins(): Promise<ApiResult<Login[]>> {
+    return this.#all('/login-sessions?kind=browser', parseLogin);
+  }
+
+  /** Ends a login or an API token. */
+  endLogin(id: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/login-sessions/${encodeURIComponent(id)}`, null);
+  }
+
+  ownTokens(): Promise<ApiResult<Login[]>> {
+    return this.#all('/api-tokens', parseLogin);
+  }
+
+  createToken(settings: TokenSettings): Promise<ApiResult<NewToken>> {
+    return this.#call('POST', '/api-tokens', parseNewToken, settings);
+  }
+
+  revokeToken(id: string): Promise<ApiResult<null>> {
+    return this.#call('DELETE', `/api-tokens/${encodeURIComponent(id)}`, null);
+  }
+
+  async organisations(): Promise<ApiResult<readonly OwnOrganisation[]>> {
+    const result = await this.#call('GET', '/organisations', parseOrganisations);
+    return result.ok ? { ok: true, value: result.value.items } : result;
+  }
+
+  /** Goes on in another of one's organisations. */
+  switchOrganisation(organisation: string): Promise<ApiResult<null>> {
+    return this.#call('POST', '/login-sessions/current/organisation', null, { organisation });
   }
 
   signOut(): Promise<ApiResult<null>> {

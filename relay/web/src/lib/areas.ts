@@ -20,9 +20,11 @@ export interface Area {
 export const SETTINGS: Area = {
   title: 'Settings',
   pages: [
-    { text: 'Sign-in', to: { page: 'sign-in-settings' } },
+    { text: 'People', to: { page: 'people' } },
+    { text: 'Groups', to: { page: 'groups' }, also: ['group'] },
     { text: 'Clusters', to: { page: 'clusters-settings' }, also: ['cluster-settings'] },
     { text: 'Access rules', to: { page: 'access-rules' }, also: ['access-rule'] },
+    { text: 'Sign-in', to: { page: 'sign-in-settings' } },
   ],
 };
 
@@ -38,7 +40,11 @@ export const ACCESS: Area = {
 /** What everybody sets for themselves. */
 export const ACCOUNT: Area = {
   title: 'My account',
-  pages: [{ text: 'How you sign in', to: { page: 'own-sign-in' } }],
+  pages: [
+    { text: 'How you sign in', to: { page: 'own-sign-in' } },
+    { text: 'Where you are signed in', to: { page: 'own-logins' } },
+    { text: 'API tokens', to: { page: 'own-tokens' } },
+  ],
 };
 
 /** The area that a route lies in, if it lies in one. */

@@ -14,6 +14,15 @@ export type Route =
   | { readonly page: 'sign-in' }
   | { readonly page: 'clusters' }
   | { readonly page: 'add-cluster' }
+  /** Where an invitation leads. */
+  | { readonly page: 'join' }
+  | { readonly page: 'people' }
+  | { readonly page: 'groups' }
+  | { readonly page: 'group'; readonly group: string }
+  /** Where one is signed in. */
+  | { readonly page: 'own-logins' }
+  /** One's API tokens. */
+  | { readonly page: 'own-tokens' }
   /** How one proves oneself: passkeys and password. */
   | { readonly page: 'own-sign-in' }
   /** Where the organisation's people sign in. */
@@ -58,6 +67,17 @@ export function routePath(route: Route): string {
   switch (route.page) {
     case 'sign-in':
       return '/sign-in';
+    case 'join':
+      return '/join';
+    case 'people':
+    case 'groups':
+      return `/settings/${route.page}`;
+    case 'group':
+      return `/settings/groups/${part(route.group)}`;
+    case 'own-logins':
+      return '/account/logins';
+    case 'own-tokens':
+      return '/account/tokens';
     case 'own-sign-in':
       return '/account/sign-in';
     case 'sign-in-settings':
@@ -104,19 +124,14 @@ function parseOrganisation(parts: string[], query: URLSearchParams): Route | nul
   if (parts.length === 0) return { page: 'clusters' };
   if (parts.length === 1) {
     if (first === 'sign-in') return { page: 'sign-in' };
-    if (first === 'settings') return { page: 'sign-in-settings' };
+    if (first === 'join') return { page: 'join' };
+    if (first === 'settings') return { page: 'people' };
     if (first === 'account') return { page: 'own-sign-in' };
     return parseList(first, null, query);
   }
   if (first === 'clusters') return parts.length === 2 && session === 'new' ? { page: 'add-cluster' } : null;
-  if (first === 'settings' && session === 'clusters') {
-    if (parts.length === 2) return { page: 'clusters-settings' };
-    return parts.length === 3 && last !== undefined ? { page: 'cluster-settings', id: last } : null;
-  }
-  if (parts.length === 2 && session === 'sign-in') {
-    if (first === 'account') return { page: 'own-sign-in' };
-    if (first === 'settings') return { page: 'sign-in-settings' };
-  }
+  if (first === 'account') return parts.length === 2 ? parseAccount(session) : null;
+  if (first === 'settings') return parseSettings(parts);
   if (first !== 'sessions' || session === undefined) return null;
   if (parts.length === 2) return { page: 'session', session };
   return parts.length === 3 && last === 'replay' ? { page: 'replay', session } : null;
@@ -131,6 +146,22 @@ function parseAccess(parts: string[], query: URLSearchParams): Route | null {
   if (first !== 'settings' || second !== 'access-rules' || parts.length > 3) return null;
   if (rule === undefined) return { page: 'access-rules' };
   return { page: 'access-rule', rule: rule === 'new' ? null : rule };
+}
+
+function parseAccount(name: string | undefined): Route | null {
+  if (name === 'sign-in') return { page: 'own-sign-in' };
+  if (name === 'logins') return { page: 'own-logins' };
+  return name === 'tokens' ? { page: 'own-tokens' } : null;
+}
+
+function parseSettings([, name, thing, ...rest]: string[]): Route | null {
+  if (rest.length > 0) return null;
+  if (name === 'groups') return thing === undefined ? { page: 'groups' } : { page: 'group', group: thing };
+  if (name === 'clusters')
+    return thing === undefined ? { page: 'clusters-settings' } : { page: 'cluster-settings', id: thing };
+  if (thing !== undefined) return null;
+  if (name === 'people') return { page: 'people' };
+  return name === 'sign-in' ? { page: 'sign-in-settings' } : null;
 }
 
 function parseCluster(parts: string[], query: URLSearchParams): Route | null {

@@ -78,6 +78,14 @@ export function refusalSentence(slug: string | null): string | null {
   return (Object.hasOwn(REFUSALS, slug) ? REFUSALS[slug] : undefined) ?? 'You could not be signed in. Try again.';
 }
 
+/** What the relay says to everybody without a login. */
+const NOBODY = 'You are not signed in';
+
+/** Why the login of this browser ended, if it had one: whoever was suspended is told so. */
+export function endOfLogin(refusal: { readonly status: number; readonly sentence: string }): string | null {
+  return refusal.status === 401 && !refusal.sentence.startsWith(NOBODY) ? refusal.sentence : null;
+}
+
 /** The words of a field that takes several. */
 export function words(text: string): string[] {
   return text.split(/[\s,]+/).filter((word) => word !== '');
