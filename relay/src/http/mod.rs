@@ -37,4 +37,6 @@ pub mod sign_in;
 pub mod sign_in_providers;
 
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod testing;

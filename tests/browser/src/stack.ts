@@ -35,6 +35,7 @@ export class Stack {
   readonly #host: string;
   readonly #flags: readonly string[];
   readonly #devcluster: Program | null;
+  readonly #agentKubeconfig: string;
   #relay: Program | null = null;
   #cookie: string | null = null;
   #ports = { http: 0, tunnel: 0 };
@@ -52,6 +53,7 @@ export class Stack {
     this.#flags = flags;
     this.#host = host;
     this.#devcluster = cluster.program;
+    this.#agentKubeconfig = cluster.agentKubeconfig;
     this.kubectl = new Kubectl(cluster.kubeconfig);
     this.http = http;
     this.tunnel = tunnel;
@@ -135,6 +137,31 @@ export class Stack {
     this.#agents.set(cluster, Program.start(`podlatch-agent of ${cluster}`, programs.agent, command));
   }
 
+  /** Starts an agent with the values of the command that the relay gave for it. */
+  async join(cluster: string, command: string, kubeconfig = this.#agentKubeconfig): Promise<void> {
+    const token = join(this.#folder, `${cluster}.join-token`);
+    await writeFile(token, match(command, /plj_[\w-]+/), { mode: 0o600 });
+    this.#agentCommands.set(cluster, [
+      'run',
+      '--relay',
+      match(command, /--relay (\S+)/),
+      '--ca-pin',
+      match(command, /sha256:[0-9a-f]{64}/),
+      '--join-token-file',
+      token,
+      '--identity',
+      `file:${join(this.#folder, `${cluster}.identity`)}`,
+      '--kubeconfig',
+      kubeconfig,
+      '--health-listen',
+      '127.0.0.1:0',
+      // Windows that a test leaves open are no reason to wait at the end.
+      '--drain-timeout',
+      '1',
+    ]);
+    this.startAgent(cluster);
+  }
+
   /** Waits until the relay calls the cluster online. */
   async waitUntilOnline(cluster = CLUSTER): Promise<void> {
     await eventually(`the agent of ${cluster} is online`, async () =>
@@ -166,27 +193,7 @@ export class Stack {
 
   async #enrol(cluster: string, kubeconfig: string): Promise<void> {
     const text = await this.#admin('create-cluster', '--organisation', ORGANISATION, '--name', cluster);
-    const token = join(this.#folder, `${cluster}.join-token`);
-    await writeFile(token, match(text, /plj_[\w-]+/), { mode: 0o600 });
-    this.#agentCommands.set(cluster, [
-      'run',
-      '--relay',
-      `127.0.0.1:${this.tunnel.port}`,
-      '--ca-pin',
-      match(text, /sha256:[0-9a-f]{64}/),
-      '--join-token-file',
-      token,
-      '--identity',
-      `file:${join(this.#folder, `${cluster}.identity`)}`,
-      '--kubeconfig',
-      kubeconfig,
-      '--health-listen',
-      '127.0.0.1:0',
-      // Windows that a test leaves open are no reason to wait at the end.
-      '--drain-timeout',
-      '1',
-    ]);
-    this.startAgent(cluster);
+    await this.join(cluster, text, kubeconfig);
     await this.waitUntilOnline(cluster);
   }
 

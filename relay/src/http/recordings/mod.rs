@@ -8,7 +8,7 @@ pub mod search;
 pub mod segment;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::http) mod tests;
 
 use axum::extract::FromRequestParts;
 use http::HeaderMap;

@@ -47,7 +47,7 @@ fn organisation(person: &SignedIn) -> OrganisationId {
     person.membership.organisation.id
 }
 
-async fn session(relay: &TestRelay, person: &SignedIn) -> SessionId {
+pub(in crate::http) async fn session(relay: &TestRelay, person: &SignedIn) -> SessionId {
     let name = format!("berlin-{}", hex::encode(relay.app.entropy.bytes::<4>()));
     let cluster = relay.cluster(person, &name).await;
     let agent = relay.agent(&cluster).await;
@@ -94,7 +94,7 @@ fn ended(output_length: u64) -> Ended {
     Ended { cause, outcome, cleanup, output_length }
 }
 
-async fn record(relay: &TestRelay, organisation: OrganisationId, session: SessionId) -> String {
+pub(in crate::http) async fn record(relay: &TestRelay, organisation: OrganisationId, session: SessionId) -> String {
     record_from(relay, organisation, session, BEGAN).await
 }
 

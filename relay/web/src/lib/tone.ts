@@ -17,5 +17,5 @@ export function podTone(status: string): Tone {
 export const CLUSTER_STATES: Record<Cluster['state'], { readonly tone: Tone; readonly text: string }> = {
   online: { tone: 'good', text: 'Online' },
   offline: { tone: 'danger', text: 'Offline' },
-  never_connected: { tone: 'neutral', text: 'Never connected' },
+  never_connected: { tone: 'neutral', text: 'Not connected yet' },
 };
