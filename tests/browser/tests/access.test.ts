@@ -1,9 +1,7 @@
 import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Look } from '../src/look';
-import { CLUSTER } from '../src/stack';
 import { setUp } from '../src/suite';
-import { TerminalWindow } from '../src/terminal-window';
 
 const suite = setUp();
 
@@ -21,22 +19,13 @@ async function save(page: Page, seen: RegExp): Promise<void> {
   await page.getByRole('heading', { name: 'Access rules', exact: true }).waitFor();
 }
 
-/** Changes the terms of the rule, as the owner. */
-async function changeRule(page: Page, change: () => Promise<unknown>): Promise<void> {
-  await page.goto('/settings/access-rules');
-  await page.getByRole('link', { name: RULE }).click();
-  await page.getByRole('heading', { name: 'Terms' }).waitFor();
-  await change();
-  await save(page, /gains or loses|Gained|Lost/);
-}
-
 const openTools = async (page: Page) => {
   await page.goto(`/c/${await suite.stack.clusterId()}/n/default/p/tools/main`);
   await page.getByRole('button', { name: 'Open a terminal' }).click();
 };
 
 describe('access rules', () => {
-  it('let nobody in by themselves; a rule that is made in the console does; with a reason, and with approval', async () => {
+  it('let nobody in by themselves; a rule that is made in the console does, with a reason', async () => {
     const member = await suite.person({ email: MEMBER });
     const owner = await suite.person();
     const looks = new Look(owner, 'access');
@@ -77,36 +66,7 @@ describe('access rules', () => {
     await theirs.at('reason');
     await asked.getByLabel('Reason').fill('Repair the shop');
     await asked.getByLabel('Reason').press('Enter');
-    await new TerminalWindow(member).settle();
-
-    await changeRule(owner.page, () =>
-      owner.page.getByLabel('Approval by another person').selectOption('By an owner or admin'),
-    );
-    await openTools(member.page);
-    await member.page.getByRole('button', { name: 'Request access' }).click();
-    const request = member.page.getByRole('dialog', { name: 'Request access' });
-    await request.getByLabel('Reason').fill('Repair it again');
-    await theirs.at('request');
-    await request.getByRole('button', { name: 'Request access' }).click();
-    await member.page.getByRole('heading', { name: 'Your request waits for approval' }).waitFor();
-
-    await owner.page.getByRole('link', { name: 'Access', exact: true }).click();
-    const waiting = owner.page.getByRole('region', { name: 'Waiting for you' });
-    await waiting.getByText('Repair it again').waitFor();
-    await looks.at('requests');
-    await waiting.getByRole('button', { name: 'Approve for 1h' }).click();
-    await member.page.getByRole('heading', { name: 'Your request was approved' }).waitFor();
-    await theirs.at('approved');
-    await member.page.getByRole('button', { name: 'Open a terminal' }).click();
-    await new TerminalWindow(member).settle();
-
-    await owner.page.getByRole('link', { name: 'Who can open what' }).click();
-    await owner.page.getByLabel('Person').selectOption(MEMBER);
-    await owner.page.getByLabel('Cluster').selectOption(CLUSTER);
-    await owner.page.getByLabel('Namespace').fill('kube-system');
-    await owner.page.getByRole('button', { name: 'Explain' }).click();
-    await owner.page.getByText('Does not match: it is about other namespaces.').waitFor();
-    await looks.at('explanation');
+    await member.page.waitForURL(/\/tools\/main\/s\//);
   });
 
   it('are not overwritten by somebody who saw an older one, and are deleted only after a look at what that does', async () => {
