@@ -61,6 +61,9 @@ export const TICKET_DEADLINE_MS = 8_000;
 /** Opening a session includes starting its process, for which the relay itself waits 35 s before it says why. */
 export const OPEN_DEADLINE_MS = 45_000;
 
+/** In a debug container, its image is pulled first. */
+export const DEBUG_OPEN_DEADLINE_MS = 125_000;
+
 /** A connection test tries step by step, each with its own limit. */
 export const TEST_DEADLINE_MS = 60_000;
 
@@ -73,6 +76,7 @@ const user = object({ id: string, email: string, name: nullable(string) });
 const organisation = object({ id: string, name: string });
 const me = object({ user, organisation, role: string });
 
+const debugImages = object({ images: array(string) });
 const preview = object({ organisation: string, email: string, role: string });
 const accepted = object({ organisation: string, signed_in: boolean });
 const created = object({ session: parseSession, ticket: string });
@@ -378,11 +382,24 @@ export class Api {
     return this.#page('/audit-events', query, cursor, parseAuditEvent);
   }
 
-  /** `reason` says why, where an access rule asks for it. */
-  openSession(target: Target, size: TerminalSize, reason: string | null = null): Promise<ApiResult<CreatedSession>> {
+  /** Opens a terminal; with an image, in a debug container beside the target; saying why, where a rule asks for it. */
+  openSession(
+    target: Target,
+    size: TerminalSize,
+    debugImage: string | null = null,
+    reason: string | null = null,
+  ): Promise<ApiResult<CreatedSession>> {
     const { container, ...rest } = target;
-    const body = { ...rest, ...(container !== null && { container }), ...(reason !== null && { reason }), ...size };
-    return this.#call('POST', '/sessions', created, body, OPEN_DEADLINE_MS);
+    const debug = debugImage === null ? {} : { debug: { image: debugImage } };
+    const why = reason === null ? {} : { reason };
+    const body = { ...rest, ...(container === null ? {} : { container }), ...why, ...size, ...debug };
+    const deadline = debugImage === null ? OPEN_DEADLINE_MS : DEBUG_OPEN_DEADLINE_MS;
+    return this.#call('POST', '/sessions', created, body, deadline);
+  }
+
+  /** The images that the organisation allows for debug containers. */
+  debugImages(): Promise<ApiResult<{ readonly images: readonly string[] }>> {
+    return this.#call('GET', '/debug-images', debugImages);
   }
 
   /** Ends a session for good. */

@@ -2,6 +2,7 @@
 import { terminalUrl, type ApiError } from './api';
 import { api, app } from './app.svelte';
 import { rememberCluster } from './cluster-names.svelte';
+import { debugMayHelp } from './debug';
 import type { HeardLife } from './life';
 import type { Paste } from './paste';
 import type { TerminalPlace } from './route';
@@ -14,7 +15,8 @@ export type PageState =
   /** Somebody came by an address: nothing is opened unasked. */
   | { readonly kind: 'asking' }
   | { readonly kind: 'opening' }
-  | { readonly kind: 'refused'; readonly error: ApiError }
+  /** Where a debug container may help, with the images that it may have. */
+  | { readonly kind: 'refused'; readonly error: ApiError; readonly debugImages: readonly string[] }
   | { readonly kind: 'attached'; readonly client: ClientState };
 
 /** A paste that waits for the person's word. */
@@ -35,6 +37,7 @@ export class TerminalSession {
   #view: TerminalView | null = null;
   #client: SessionClient | null = null;
   #sessionId = $state<string | null>(null);
+  #debugImage: string | null = null;
   #isDisposed = false;
   /** Why the terminal is needed, once the person said so. */
   #reason: string | null = null;
@@ -94,11 +97,11 @@ export class TerminalSession {
     // It opens as soon as the terminal is in the page.
     if (view === null) return;
     const { cluster, namespace, pod, container } = this.#place;
-    const result = await api.openSession({ cluster, namespace, pod, container }, view.size, this.#reason);
+    const target = { cluster, namespace, pod, container };
+    const result = await api.openSession(target, view.size, this.#debugImage, this.#reason);
     if (this.#isDisposed) return;
     if (!result.ok) {
-      if (result.error.status === 401) app.identity = { kind: 'signed-out' };
-      this.state = { kind: 'refused', error: result.error };
+      await this.#refuse(result.error);
       return;
     }
     const { session, ticket } = result.value;
@@ -106,6 +109,12 @@ export class TerminalSession {
     this.#sessionId = session.id;
     app.rename({ page: 'terminal', ...this.#place, session: session.id });
     this.#attach(view, session.id, ticket);
+  }
+
+  /** Opens a session in a debug container, after the container itself was refused. The terminal, once there, opens it. */
+  debug(image: string): void {
+    this.#debugImage = image;
+    this.state = { kind: 'opening' };
   }
 
   /** Ends the session for good, its processes included. */
@@ -124,6 +133,16 @@ export class TerminalSession {
     this.pendingPaste?.answer(mayPaste);
     this.pendingPaste = null;
     this.#view?.focus();
+  }
+
+  async #refuse(error: ApiError): Promise<void> {
+    if (error.status === 401) app.identity = { kind: 'signed-out' };
+    const refused: PageState = { kind: 'refused', error, debugImages: [] };
+    this.state = refused;
+    if (!debugMayHelp(error)) return;
+    const found = await api.debugImages();
+    // The person may have gone on meanwhile.
+    if (found.ok && this.state === refused) this.state = { ...refused, debugImages: found.value.images };
   }
 
   #attach(view: TerminalView, session: string, ticket: string | null): void {
