@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { NO_QUESTION } from '../src/lib/access/explanation';
 import { formatAge } from '../src/lib/age';
-import { ACCOUNT, areaOf, isWithin, mayChangeSettings, maySeeSettings, SETTINGS } from '../src/lib/areas';
+import { ACCESS, ACCOUNT, areaOf, isWithin, mayChangeSettings, maySeeSettings, SETTINGS } from '../src/lib/areas';
 import { connectionStatus, endingDetails, secondsUntil } from '../src/lib/connection';
 import { ALL_EVENTS, ALL_SESSIONS } from '../src/lib/filters';
 import { preparePaste } from '../src/lib/paste';
@@ -26,6 +27,11 @@ describe('an address', () => {
     ['/settings/clusters', { page: 'clusters-settings' }],
     ['/settings/clusters/c1', { page: 'cluster-settings', id: 'c1' }],
     ['/clusters/new', { page: 'add-cluster' }],
+    ['/settings/access-rules', { page: 'access-rules' }],
+    ['/settings/access-rules/new', { page: 'access-rule', rule: null }],
+    ['/settings/access-rules/r1', { page: 'access-rule', rule: 'r1' }],
+    ['/access/requests', { page: 'access-requests' }],
+    ['/access', { page: 'access', question: NO_QUESTION }],
     ['/c/c1', { page: 'namespaces', cluster: 'c1' }],
     ['/c/c1/n/shop', { page: 'namespace', cluster: 'c1', namespace: 'shop' }],
     ['/c/c1/n/shop/p/web-1.x/app', { page: 'terminal', ...place, session: null }],
@@ -48,6 +54,8 @@ describe('an address', () => {
     '/sessions/s1/x',
     '/sessions/s1/replay/x',
     '/audit/x',
+    '/access/x',
+    '/settings/access-rules/r1/x',
     '/settings/x',
     '/settings/people/u1',
     '/settings/groups/g1/x',
@@ -71,6 +79,10 @@ describe('an address', () => {
         cluster: null,
         filter: { ...ALL_SESSIONS, user: 'u1', status: 'expired', time: { kind: 'last', preset: '24h' } },
       },
+    ],
+    [
+      '/access?cluster=c1&pod=web&action=debug',
+      { page: 'access', question: { ...NO_QUESTION, cluster: 'c1', pod: 'web', action: 'debug' } },
     ],
     [
       '/c/c1/terminal/audit?pod=web&action=connect&text=rm+-rf+%26',
@@ -110,7 +122,7 @@ describe('a login that ended', () => {
 
 describe('an area', () => {
   it('has its own pages, and no other', () => {
-    for (const area of [SETTINGS, ACCOUNT]) {
+    for (const area of [SETTINGS, ACCESS, ACCOUNT]) {
       for (const { to } of area.pages) expect(areaOf(to)).toBe(area);
     }
     expect(areaOf({ page: 'clusters' })).toBeNull();

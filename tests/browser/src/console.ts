@@ -23,6 +23,8 @@ const SETTINGS = {
 export interface WindowOptions {
   readonly colorScheme?: 'light' | 'dark';
   readonly viewport?: { width: number; height: number };
+  /** Who signs in; without it, the owner. */
+  readonly email?: string;
 }
 
 /** A browser. */
@@ -61,7 +63,7 @@ export class Chromium {
   /** A window of a person who has signed in. */
   async person(stack: Stack, options: WindowOptions = {}): Promise<ConsoleWindow> {
     const window = await this.stranger(stack, options);
-    await window.page.goto(await stack.signInLink());
+    await window.page.goto(await stack.signInLink(options.email));
     await window.page.getByRole('heading', { name: 'Clusters', exact: true }).waitFor();
     return window;
   }

@@ -13,7 +13,8 @@ import { eventually } from './eventually';
 const run = promisify(execFile);
 
 const ORGANISATION = 'Example Ltd';
-const OWNER = 'ada@example.com';
+/** The first owner's address. */
+export const OWNER = 'ada@example.com';
 
 /** Names of the clusters, as people see them. */
 export const CLUSTER = 'production';
@@ -81,9 +82,9 @@ export class Stack {
     return `http://${this.#host}:${this.http.port}`;
   }
 
-  /** A fresh one-time link. */
-  async signInLink(): Promise<string> {
-    const text = await this.#admin('sign-in-link', '--email', OWNER);
+  /** A fresh one-time link of somebody. */
+  async signInLink(email = OWNER): Promise<string> {
+    const text = await this.#admin('sign-in-link', '--email', email);
     return match(text, /https?:\/\/\S+\/sign-in#pll_[\w-]+/);
   }
 
@@ -105,6 +106,21 @@ export class Stack {
     };
     this.http.upstream = this.#ports.http;
     this.tunnel.upstream = this.#ports.tunnel;
+  }
+
+  /** Makes somebody a member of the organisation, by an invitation of the owner. */
+  async invite(email: string): Promise<void> {
+    const { url } = (await this.call('POST', '/invitations', { email, role: 'member' })) as { url: string };
+    const body = { token: new URL(url).hash.slice(1), name: email.split('@', 1)[0] };
+    await this.#post('/invitations/acceptances', body, {});
+  }
+
+  /** Asks the API something, as the owner. */
+  async call(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
+    this.#cookie ??= await this.#signIn();
+    if (method === 'POST') return (await this.#post(path, body ?? {}, { cookie: this.#cookie })).json();
+    const response = await fetch(`${this.url}/api/v1${path}`, { headers: { cookie: this.#cookie } });
+    return response.json();
   }
 
   async killRelay(): Promise<void> {
@@ -182,23 +198,27 @@ export class Stack {
   }
 
   async #clusters(): Promise<{ id: string; name: string; state: string }[]> {
-    this.#cookie ??= await this.#signIn();
-    const response = await fetch(`${this.url}/api/v1/clusters`, { headers: { cookie: this.#cookie } });
-    const { items } = (await response.json()) as { items: { id: string; name: string; state: string }[] };
+    const { items } = (await this.call('GET', '/clusters')) as { items: { id: string; name: string; state: string }[] };
     return items;
   }
 
   /** Signs in without a browser, and returns the cookie. */
   async #signIn(): Promise<string> {
     const token = new URL(await this.signInLink()).hash.slice(1);
-    const response = await fetch(`${this.url}/api/v1/login-sessions`, {
-      method: 'POST',
-      headers: { origin: this.url, 'content-type': 'application/json' },
-      body: JSON.stringify({ token }),
-    });
+    const response = await this.#post('/login-sessions', { token }, {});
     const cookie = response.headers.getSetCookie()[0]?.split(';')[0];
-    if (cookie === undefined) throw new Error(`no sign-in: ${response.status} ${await response.text()}`);
+    if (cookie === undefined) throw new Error('signing in set no cookie');
     return cookie;
+  }
+
+  async #post(path: string, body: object, headers: Record<string, string>): Promise<Response> {
+    const response = await fetch(`${this.url}/api/v1${path}`, {
+      method: 'POST',
+      headers: { origin: this.url, 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return response;
   }
 
   /** Runs an administrator's command, on the same data as the relay. */

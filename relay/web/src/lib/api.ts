@@ -382,15 +382,17 @@ export class Api {
     return this.#page('/audit-events', query, cursor, parseAuditEvent);
   }
 
-  /** Opens a terminal; with an image, in a debug container beside the target. */
+  /** Opens a terminal; with an image, in a debug container beside the target; saying why, where a rule asks for it. */
   openSession(
     target: Target,
     size: TerminalSize,
     debugImage: string | null = null,
+    reason: string | null = null,
   ): Promise<ApiResult<CreatedSession>> {
     const { container, ...rest } = target;
     const debug = debugImage === null ? {} : { debug: { image: debugImage } };
-    const body = { ...rest, ...(container === null ? {} : { container }), ...size, ...debug };
+    const why = reason === null ? {} : { reason };
+    const body = { ...rest, ...(container === null ? {} : { container }), ...why, ...size, ...debug };
     const deadline = debugImage === null ? OPEN_DEADLINE_MS : DEBUG_OPEN_DEADLINE_MS;
     return this.#call('POST', '/sessions', created, body, deadline);
   }

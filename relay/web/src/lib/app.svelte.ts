@@ -1,4 +1,5 @@
 /** What all pages share: the address, who is signed in, the settings of this browser. */
+import { AccessApi } from './access/access-api';
 import { Api, type ApiError, type Me } from './api';
 import { parseRoute, routePath, type Route } from './route';
 import { readSettings, SETTINGS_KEY, type Settings } from './settings';
@@ -14,6 +15,9 @@ export type Identity =
 export type Intent = 'open-terminal' | 'look';
 
 export const api = new Api((input, init) => fetch(input, init));
+
+/** Access rules and requests. */
+export const accessApi = new AccessApi((input, init) => fetch(input, init));
 
 const systemDark = window.matchMedia('(prefers-color-scheme: dark)');
 

@@ -1,4 +1,5 @@
 /** The areas of the console that have several pages each, and a navigation beside them. Pure. */
+import { NO_QUESTION } from './access/explanation';
 import type { Route } from './route';
 
 /** A page of an area, as its navigation offers it. */
@@ -22,7 +23,17 @@ export const SETTINGS: Area = {
     { text: 'People', to: { page: 'people' } },
     { text: 'Groups', to: { page: 'groups' }, also: ['group'] },
     { text: 'Clusters', to: { page: 'clusters-settings' }, also: ['cluster-settings'] },
+    { text: 'Access rules', to: { page: 'access-rules' }, also: ['access-rule'] },
     { text: 'Sign-in', to: { page: 'sign-in-settings' } },
+  ],
+};
+
+/** What one may open, and asks others to allow. */
+export const ACCESS: Area = {
+  title: 'Access',
+  pages: [
+    { text: 'Requests', to: { page: 'access-requests' } },
+    { text: 'Who can open what', to: { page: 'access', question: NO_QUESTION } },
   ],
 };
 
@@ -38,7 +49,7 @@ export const ACCOUNT: Area = {
 
 /** The area that a route lies in, if it lies in one. */
 export function areaOf(route: Route): Area | null {
-  return [SETTINGS, ACCOUNT].find(({ pages }) => pages.some((page) => isWithin(route, page))) ?? null;
+  return [SETTINGS, ACCESS, ACCOUNT].find(({ pages }) => pages.some((page) => isWithin(route, page))) ?? null;
 }
 
 /** Whether a route is this page, or belongs to it. */

@@ -1,4 +1,5 @@
 /** The console's addresses. Pure: text to route and back. */
+import { NO_QUESTION, questionQuery, readQuestion, type AccessQuestion } from './access/explanation';
 import { readAuditFilter, readSessionFilter, writeFilter, type AuditFilter, type SessionFilter } from './filters';
 
 /** A pod's container, as an address names it. */
@@ -26,6 +27,12 @@ export type Route =
   | { readonly page: 'own-sign-in' }
   /** Where the organisation's people sign in. */
   | { readonly page: 'sign-in-settings' }
+  | { readonly page: 'access-rules' }
+  /** `rule` is `null` for a new one. */
+  | { readonly page: 'access-rule'; readonly rule: string | null }
+  | { readonly page: 'access-requests' }
+  /** Who can open what, and why. */
+  | { readonly page: 'access'; readonly question: AccessQuestion }
   | { readonly page: 'clusters-settings' }
   /** How one cluster is set up. */
   | { readonly page: 'cluster-settings'; readonly id: string }
@@ -49,7 +56,9 @@ export function parseRoute(path: string, search = ''): Route {
     return { page: 'not-found' };
   }
   const query = new URLSearchParams(search);
-  return parseOrganisation(parts, query) ?? parseCluster(parts, query) ?? { page: 'not-found' };
+  return (
+    parseOrganisation(parts, query) ?? parseAccess(parts, query) ?? parseCluster(parts, query) ?? { page: 'not-found' }
+  );
 }
 
 /** The address that names a route. */
@@ -73,6 +82,14 @@ export function routePath(route: Route): string {
       return '/account/sign-in';
     case 'sign-in-settings':
       return '/settings/sign-in';
+    case 'access-rules':
+      return '/settings/access-rules';
+    case 'access-rule':
+      return `/settings/access-rules/${route.rule === null ? 'new' : part(route.rule)}`;
+    case 'access-requests':
+      return '/access/requests';
+    case 'access':
+      return route.question === NO_QUESTION ? '/access' : `/access?${questionQuery(route.question).toString()}`;
     case 'clusters-settings':
       return '/settings/clusters';
     case 'cluster-settings':
@@ -118,6 +135,17 @@ function parseOrganisation(parts: string[], query: URLSearchParams): Route | nul
   if (first !== 'sessions' || session === undefined) return null;
   if (parts.length === 2) return { page: 'session', session };
   return parts.length === 3 && last === 'replay' ? { page: 'replay', session } : null;
+}
+
+function parseAccess(parts: string[], query: URLSearchParams): Route | null {
+  const [first, second, rule] = parts;
+  if (first === 'access') {
+    if (parts.length === 1) return { page: 'access', question: query.size === 0 ? NO_QUESTION : readQuestion(query) };
+    return parts.length === 2 && second === 'requests' ? { page: 'access-requests' } : null;
+  }
+  if (first !== 'settings' || second !== 'access-rules' || parts.length > 3) return null;
+  if (rule === undefined) return { page: 'access-rules' };
+  return { page: 'access-rule', rule: rule === 'new' ? null : rule };
 }
 
 function parseAccount(name: string | undefined): Route | null {

@@ -39,6 +39,8 @@ export class TerminalSession {
   #sessionId = $state<string | null>(null);
   #debugImage: string | null = null;
   #isDisposed = false;
+  /** Why the terminal is needed, once the person said so. */
+  #reason: string | null = null;
 
   constructor(place: TerminalPlace, session: string | null, onShortcut: (shortcut: Shortcut) => void) {
     this.#place = place;
@@ -83,16 +85,20 @@ export class TerminalSession {
       window.removeEventListener('offline', offline);
       this.#client?.dispose();
       view.dispose();
+      this.#view = null;
     };
   }
 
-  /** Opens a new session, where nothing is open yet. */
-  async open(): Promise<void> {
+  /** Opens a new session, where nothing is open yet; with a reason where one was asked for. */
+  async open(reason: string | null = null): Promise<void> {
+    this.#reason = reason ?? this.#reason;
     this.state = { kind: 'opening' };
     const view = this.#view;
+    // It opens as soon as the terminal is in the page.
     if (view === null) return;
     const { cluster, namespace, pod, container } = this.#place;
-    const result = await api.openSession({ cluster, namespace, pod, container }, view.size, this.#debugImage);
+    const target = { cluster, namespace, pod, container };
+    const result = await api.openSession(target, view.size, this.#debugImage, this.#reason);
     if (this.#isDisposed) return;
     if (!result.ok) {
       await this.#refuse(result.error);
