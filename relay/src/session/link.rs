@@ -12,6 +12,7 @@ use podlatch_protocol::identity::Identity;
 use podlatch_protocol::limits::DEBUG_START;
 use podlatch_protocol::request::{Attach, MarkNonce, OpenWith, Reap, ReapReply, Request};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, InputApplied, Opened, Output, ToRelay};
+use quinn::VarInt;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -39,6 +40,9 @@ const HELD_PERHAPS: Duration = Duration::from_millis(50);
 /// The same, where nobody but a shell with marks writes it.
 const HELD_SURELY: Duration = Duration::from_secs(10);
 
+/// The code of a stream that the relay breaks off. Agents look at none.
+const BROKEN_OFF: VarInt = VarInt::from_u32(0);
+
 /// News from the stream that may wait for the owner.
 const NEWS: usize = 16;
 
@@ -47,6 +51,15 @@ const NEWS: usize = 16;
 pub(super) struct Link {
     pub(super) writer: FrameWriter<SendHalf>,
     pub(super) news: mpsc::Receiver<News>,
+}
+
+impl Link {
+    /// Takes back what was sent and has not arrived. Output still comes until the agent ends the stream.
+    pub(super) fn break_off(&mut self) {
+        self.writer.buffer().clear();
+        // Fails only where the stream is over already.
+        let _over = self.writer.get_mut().reset(BROKEN_OFF);
+    }
 }
 
 /// What the owner hears of the stream.

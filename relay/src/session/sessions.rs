@@ -277,7 +277,13 @@ impl Sessions {
             match event {
                 AgentEvent::Connected { handle, .. } => self.agent_connected(&handle).await,
                 AgentEvent::Silent { agent, .. } => self.tell(agent, &AgentNews::Silent).await,
-                AgentEvent::Answering { agent, .. } => self.tell(agent, &AgentNews::Answering).await,
+                AgentEvent::Answering { agent, .. } => {
+                    self.tell(agent, &AgentNews::Answering).await;
+                    // Sessions may have ended while it was silent.
+                    if let Some(handle) = self.shared.agents.get(agent) {
+                        self.shared.tracker.spawn(self.clone().clean_up(handle));
+                    }
+                }
                 AgentEvent::Revoked { agent, cause } => self.tell(agent, &AgentNews::Revoked(cause)).await,
                 // Its streams end by themselves, and each owner sees its own.
                 AgentEvent::Disconnected { .. } => {}

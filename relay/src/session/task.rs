@@ -86,6 +86,9 @@ pub(super) enum StartFrom {
 enum Path {
     /// On a stream.
     Linked(Link),
+    /// Broken off because its agent fell silent: what waits on the way to it must not arrive late. The last output that was on
+    /// the way back is awaited.
+    BrokenOff(Link),
     /// Being taken over.
     Attaching(oneshot::Receiver<Result<(Attached, HalfOpen), Refusal>>),
     /// Its agent is not there, or has just failed to hand it over.
@@ -394,6 +397,7 @@ impl Owner {
             AgentNews::Revoked(cause) => return self.handle_revoked(cause),
             AgentNews::Silent => {
                 self.lease_at = None;
+                self.break_off();
                 self.tell_viewers(Status::AgentSilent);
             }
             AgentNews::Answering => {
@@ -490,7 +494,7 @@ impl Owner {
     fn wait_for_agent(&mut self, again: Option<Instant>) {
         let since = match self.path {
             Path::Waiting { since, .. } => since,
-            Path::Linked(_) | Path::Attaching(_) => Instant::now(),
+            Path::Linked(_) | Path::BrokenOff(_) | Path::Attaching(_) => Instant::now(),
         };
         self.path = Path::Waiting { since, again };
         self.lease_at = None;
@@ -557,7 +561,7 @@ impl Owner {
         };
         let waiting = match self.path {
             Path::Waiting { since, again } => Some(again.unwrap_or(since + self.shared.settings.grace)),
-            Path::Linked(_) | Path::Attaching(_) => None,
+            Path::Linked(_) | Path::BrokenOff(_) | Path::Attaching(_) => None,
         };
         let size = self.size.deadline().filter(|_| self.clerk.is_free());
         [stage, waiting, size, self.lease_at, self.grant_at].into_iter().flatten().min()
@@ -602,6 +606,19 @@ impl Owner {
         {
             error!(session.id = %self.session, %error, "a message to an agent could not be encoded");
         }
+    }
+
+    /// Takes back whatever was told to the agent and has not arrived. It answers by ending the stream, and gives the session
+    /// over on another one.
+    fn break_off(&mut self) {
+        let waiting = Path::Waiting { since: Instant::now(), again: None };
+        self.path = match std::mem::replace(&mut self.path, waiting) {
+            Path::Linked(mut link) => {
+                link.break_off();
+                Path::BrokenOff(link)
+            }
+            other => other,
+        };
     }
 
     fn drop_pending(&mut self) {
@@ -649,6 +666,9 @@ impl Owner {
         info!(session.id = %self.session, cause = ended.cause.slug(), cleanup = ?ended.cleanup, "a session ended");
         self.tell_viewers(Status::Ended(ended.clone()));
         self.shared.remove(self.session);
+        if let OutputEnd::Unknown = self.output_end {
+            return self.give_up(&ended).await;
+        }
         // Best effort: an agent that is not told forgets by itself after its grace time.
         drop(timeout(SETTLE_TIMEOUT, self.durable.wait_for(|durable| *durable >= end.source)).await);
         self.tell(&ToAgent::Close(ended.cause));
@@ -656,6 +676,22 @@ impl Owner {
             && let Ok(Ok(())) = timeout(SETTLE_TIMEOUT, link.writer.flush()).await
         {
             let _closed = link.writer.get_mut().finish();
+        }
+    }
+
+    /// The agent has not said that the session is over. Nothing that waits on the way to it arrives any more; if it can be
+    /// reached it is asked once more to end what it holds, otherwise it is when it can be.
+    async fn give_up(mut self, ended: &Ended) {
+        self.break_off();
+        let Some(agent) = self.agent.clone().filter(|_| ended.cleanup == Cleanup::Unconfirmed) else {
+            return;
+        };
+        if self.reap(&agent).await == Cleanup::Unconfirmed {
+            return;
+        }
+        let (store, now) = (&self.shared.store, self.shared.clock.now());
+        if let Err(error) = store.cleanup_confirmed(self.organisation, self.session, now).await {
+            error!(session.id = %self.session, %error, "it could not be stored that a session's processes are gone");
         }
     }
 
@@ -716,6 +752,7 @@ async fn on_path(path: &mut Path) -> Wake {
                 flushed = link.writer.flush(), if pending => Wake::Flushed(flushed),
             }
         }
+        Path::BrokenOff(link) => link.news.recv().await.map_or(Wake::LinkLost, Wake::News),
         Path::Attaching(answer) => {
             let gone = || Err(Refusal::new(RefusalCode::AgentOffline, ""));
             Wake::Attached(answer.await.unwrap_or_else(|_| gone()))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use podlatch_protocol::target::{ContainerName, PodTarget};
-use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE};
+use reqwest::header::{AUTHORIZATION, COOKIE, HeaderName, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -15,7 +15,16 @@ pub struct Api {
     client: Client,
     base: String,
     origin: String,
-    cookie: String,
+    credential: Credential,
+}
+
+/// How a request says whose it is.
+#[derive(Debug, Clone)]
+enum Credential {
+    /// As `name=value`.
+    Cookie(String),
+    /// An API token.
+    Token(String),
 }
 
 /// A refusal by the relay.
@@ -44,16 +53,22 @@ impl Api {
     pub async fn sign_in(link: &str) -> anyhow::Result<Self> {
         let (address, token) = link.split_once("/sign-in#").context("not a sign-in link")?;
         let client = Client::builder().no_proxy().build()?;
-        let response = client
-            .post(format!("{address}/api/v1/login-sessions"))
-            .header(ORIGIN, address)
-            .json(&json!({"token": token}))
-            .send()
-            .await?
-            .error_for_status()?;
+        Self::log_in(client, address, "login-sessions", &json!({"token": token})).await
+    }
+
+    /// Accepts an invitation as somebody who is new, as the console does.
+    pub async fn accept_invitation(link: &str, name: &str) -> anyhow::Result<Self> {
+        let (address, token) = link.split_once("/join#").context("not an invitation's link")?;
+        let client = Client::builder().no_proxy().build()?;
+        Self::log_in(client, address, "invitations/acceptances", &json!({"token": token, "name": name})).await
+    }
+
+    async fn log_in(client: Client, address: &str, path: &str, body: &Value) -> anyhow::Result<Self> {
+        let request = client.post(format!("{address}/api/v1/{path}")).header(ORIGIN, address).json(body);
+        let response = request.send().await?.error_for_status()?;
         let cookie = response.headers().get(SET_COOKIE).context("no cookie")?.to_str()?;
-        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-        Ok(Self { client, base: address.to_owned(), origin: address.to_owned(), cookie })
+        let credential = Credential::Cookie(cookie.split(';').next().unwrap_or_default().to_owned());
+        Ok(Self { client, base: address.to_owned(), origin: address.to_owned(), credential })
     }
 
     /// The relay's address, which is also its origin.
@@ -61,9 +76,26 @@ impl Api {
         &self.base
     }
 
-    /// The login cookie, as `name=value`.
+    /// The login cookie, as `name=value`; empty for an API token.
     pub fn cookie(&self) -> &str {
-        &self.cookie
+        match &self.credential {
+            Credential::Cookie(cookie) => cookie,
+            Credential::Token(_) => "",
+        }
+    }
+
+    /// The header that says whose a request is.
+    pub fn credential(&self) -> (HeaderName, String) {
+        match &self.credential {
+            Credential::Cookie(cookie) => (COOKIE, cookie.clone()),
+            Credential::Token(token) => (AUTHORIZATION, format!("Bearer {token}")),
+        }
+    }
+
+    /// A machine with an API token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { credential: Credential::Token(token.to_owned()), ..self.clone() }
     }
 
     /// One request under `/api/v1`.
@@ -79,10 +111,11 @@ impl Api {
         body: Option<Value>,
         headers: &[(&str, &str)],
     ) -> anyhow::Result<Value> {
+        let (name, credential) = self.credential();
         let mut request = self
             .client
             .request(method, format!("{}/api/v1{path}", self.base))
-            .header(COOKIE, &self.cookie)
+            .header(name, credential)
             .header(ORIGIN, &self.origin);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -110,7 +143,7 @@ impl Api {
     /// The same browser after its cookie was deleted.
     #[must_use]
     pub fn without_cookie(&self) -> Self {
-        Self { cookie: String::new(), ..self.clone() }
+        Self { credential: Credential::Cookie(String::new()), ..self.clone() }
     }
 
     /// The same requests, sent by a page of another site.

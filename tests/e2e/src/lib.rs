@@ -9,6 +9,7 @@ pub mod audit;
 pub mod bench;
 pub mod cluster;
 pub mod crowd;
+pub mod people;
 pub mod process;
 pub mod replay;
 pub mod stack;

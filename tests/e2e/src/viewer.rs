@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use http::header::{COOKIE, ORIGIN};
+use http::header::ORIGIN;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -93,7 +93,12 @@ enum Command {
     Cut,
     Reload,
     Rendering(Rendering),
+    Sleep(oneshot::Receiver<()>),
 }
+
+/// A browser that is asleep until this is dropped.
+#[derive(Debug)]
+pub struct Nap(#[expect(dead_code, reason = "its end is what counts")] oneshot::Sender<()>);
 
 /// A person at a terminal.
 #[derive(Debug)]
@@ -179,6 +184,13 @@ impl Viewer {
     /// Renders at another pace from now on.
     pub async fn set_rendering(&self, rendering: Rendering) {
         self.send(Command::Rendering(rendering)).await;
+    }
+
+    /// What a computer does whose lid is closed: the connection stays open, and nobody reads or writes.
+    pub async fn sleep(&self) -> Nap {
+        let (awake, until) = oneshot::channel();
+        self.send(Command::Sleep(until)).await;
+        Nap(awake)
     }
 
     async fn send(&self, command: Command) {
@@ -336,6 +348,7 @@ impl Client {
                         self.reload();
                         return Ok(Outcome::Again);
                     }
+                    Some(Command::Sleep(until)) => drop(until.await),
                     Some(Command::Rendering(rendering)) => {
                         self.rendering = rendering;
                         socket.feed(window(rendering)).await?;
@@ -468,7 +481,8 @@ pub async fn connect_with(
     let url = format!("{}/api/v1/sessions/{session}/terminal", api.base().replacen("http", "ws", 1));
     let mut request = url.into_client_request()?;
     request.headers_mut().insert(ORIGIN, origin.parse()?);
-    request.headers_mut().insert(COOKIE, api.cookie().parse()?);
+    let (name, credential) = api.credential();
+    request.headers_mut().insert(name, credential.parse()?);
     for (name, value) in headers {
         request.headers_mut().append(*name, value.parse()?);
     }
