@@ -74,7 +74,7 @@ it('a group is made, named, filled and deleted', async () => {
   await page.getByRole('heading', { name: 'Shop', exact: true }).waitFor();
   await page.getByLabel('Kubernetes groups, one a line').fill('system:masters');
   await page.getByRole('button', { name: 'Save' }).click();
-  await page.getByRole('alert').getByText('begin with system:').waitFor();
+  await page.getByRole('alert').getByText('begins with "system:"').waitFor();
   await page.getByLabel('Kubernetes groups, one a line').fill('shop admins');
   await page.getByLabel('Name', { exact: true }).fill('Shop admins');
   await page.getByRole('button', { name: 'Save' }).click();
