@@ -1,4 +1,5 @@
 /** A terminal page's doings as state: opens or resumes a session, and ties client, terminal and browser together. */
+import { tick } from 'svelte';
 import { terminalUrl, type ApiError } from './api';
 import { api, app } from './app.svelte';
 import { rememberCluster } from './cluster-names.svelte';
@@ -132,7 +133,8 @@ export class TerminalSession {
   answerPaste(mayPaste: boolean): void {
     this.pendingPaste?.answer(mayPaste);
     this.pendingPaste = null;
-    this.#view?.focus();
+    // While the dialog is there, nothing behind it takes the focus.
+    void tick().then(() => this.#view?.focus());
   }
 
   async #refuse(error: ApiError): Promise<void> {
