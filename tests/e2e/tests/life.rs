@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use podlatch_e2e::api::{Api, problem};
+use podlatch_e2e::api::problem;
 use podlatch_e2e::cluster::{OwnPod, target};
 use podlatch_e2e::stack::{Options, Stack};
 use podlatch_e2e::viewer::Viewer;
@@ -16,8 +16,6 @@ use podlatch_relay::domain::audit::{Action, Event};
 use podlatch_relay::store::{AuditFilter, DatabaseUrl, Store};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 use tokio::time::{Instant, sleep};
 
 /// Within this nothing of a session that was ended is alive, also on a busy machine. The relay itself promises five seconds.
@@ -270,28 +268,11 @@ async fn viewers_and_sizes_are_audited_without_gap_or_double_also_when_the_relay
     Ok(())
 }
 
-/// An admin of the stack's organisation, signed in. Nobody can be invited by the command line: the database is told.
-async fn colleague(stack: &Stack, email: &str) -> anyhow::Result<Api> {
-    stack.admin(&["create-organisation", "--name", "Elsewhere", "--owner-email", email]).await?;
-    let database = SqliteConnectOptions::new().filename(stack.relay_data().join("podlatch.db"));
-    let mut database = database.connect().await?;
-    sqlx::query(
-        "UPDATE memberships SET role = 'admin', organisation_id = (SELECT id FROM organisations WHERE name = 'Test')
-         WHERE organisation_id = (SELECT id FROM organisations WHERE name = 'Elsewhere')",
-    )
-    .execute(&mut database)
-    .await?;
-    database.close().await?;
-    let answer = stack.admin(&["sign-in-link", "--email", email]).await?;
-    let link = answer.split_whitespace().find(|word| word.contains("/sign-in#")).context("no link")?;
-    Api::sign_in(link).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_who_may_ends_a_session_and_the_log_says_who() -> anyhow::Result<()> {
     let stack = Stack::start().await?;
     let tools = target("default", "tools", "");
-    let bob = colleague(&stack, "bob@example.org").await?;
+    let bob = stack.api.invite("bob", "admin").await?.api;
     let mut viewer = open_with_processes(&stack, &tools, "781").await?;
     bob.end(&viewer.session).await?;
     let ended = viewer.ended().await?;
