@@ -17,6 +17,7 @@ on_both_engines!(
     a_rule_is_changed_only_by_who_has_seen_it,
     a_request_is_approved_by_somebody_else_once,
     what_a_right_depends_on_is_read_as_it_stands,
+    what_is_broken_of_one_session_hides_no_other,
 );
 
 fn settings(name: &str) -> RuleSettings {
@@ -110,7 +111,9 @@ async fn what_a_right_depends_on_is_read_as_it_stands(at: Fixture) {
     at.store.insert_session(&new).await.expect("inserts");
     let stored = at.store.get_session(ada.organisation, new.id).await.expect("answers").expect("is there");
     assert_eq!((&stored.request.reason, &stored.request.access), (&new.reason, &new.access));
-    let read = async |now| at.store.session_rights(now).await.expect("answers").pop().expect("is not over");
+    let read = async |now| {
+        at.store.session_rights(now).await.expect("answers").pop().expect("is not over").expect("is readable")
+    };
     let rights = read(START).await;
     assert_eq!((rights.session, rights.account, rights.login), (new.id, Standing::Good, LoginStanding::Good));
     assert_eq!(rights.membership, Some((ada.role, Standing::Good)));
@@ -135,4 +138,20 @@ async fn what_a_right_depends_on_is_read_as_it_stands(at: Fixture) {
     assert_eq!((rights.cluster, rights.agent), (Registration::Revoked, Registration::Revoked));
     at.execute("DELETE FROM memberships").await.expect("deletes");
     assert_eq!(read(START).await.membership, None);
+}
+
+async fn what_is_broken_of_one_session_hides_no_other(at: Fixture) {
+    let ada = at.actor().await;
+    let agent = at.agent(&at.cluster(ada.organisation).await).await;
+    let (one, other) = (at.session(&ada, &agent).await, at.session(&ada, &agent).await);
+    let mut new = at.new_session(&ada, &agent);
+    new.reason = Some("broken".parse().expect("a reason"));
+    at.store.insert_session(&new).await.expect("inserts");
+    at.execute("UPDATE sessions SET access = '{' WHERE reason IS NOT NULL").await.expect("updates");
+    let read = at.store.session_rights(START).await.expect("answers");
+    let (good, bad): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
+    let good: BTreeSet<_> = good.into_iter().flatten().map(|rights| rights.session).collect();
+    assert_eq!(good, BTreeSet::from([one.id, other.id]));
+    let [Err(bad)] = bad.as_slice() else { panic!("one is broken") };
+    assert!(bad.session == Some(new.id) && bad.error.is_unreadable(), "{bad:?}");
 }
