@@ -108,10 +108,11 @@ impl TestRelay {
         let archives = Archives::new(parts.store.clone(), parts.hot.clone());
         let Config { grace, limits, after_exit, commands, .. } = config;
         let settings = Settings { grace, limits, after_exit, commands };
+        let agents = Agents::default();
         let sessions = Sessions::new(
             store.clone(),
             Recorder::start(parts).expect("starts"),
-            Agents::default(),
+            agents.clone(),
             (clock.clone(), Entropy::system()),
             settings,
             TaskTracker::new(),
@@ -130,7 +131,7 @@ impl TestRelay {
                 relay: "relay.example.org:4433".parse().expect("an address"),
                 pin: format!("sha256:{}", "ab".repeat(32)).parse().expect("a pin"),
             })),
-            agents: Agents::default(),
+            agents,
             dialler,
             public_clusters: KeeperBell::default(),
             sessions,

@@ -40,6 +40,8 @@ pub struct SessionRights {
     pub reason: Reason,
     /// The agent that holds it.
     pub agent: Registration,
+    /// The UID of its pod, once it runs.
+    pub pod_uid: Option<String>,
     /// By what right it was opened.
     pub access: SessionAccess,
 }
@@ -68,6 +70,7 @@ impl SessionRights {
             action: self.access.action,
             reason: self.reason,
             basis: &self.access.basis,
+            labels_then: self.access.pod_labels.as_ref(),
         }
     }
 }
@@ -104,7 +107,7 @@ impl Store {
             self.reader(),
             PerhapsRightsRow,
             "SELECT s.id, s.organisation_id, s.user_id, s.access, s.reason, s.cluster_id, s.namespace, s.pod,
-                 s.container, s.asked_container, u.suspended_at AS account_suspended_at,
+                 s.container, s.asked_container, s.pod_uid, u.suspended_at AS account_suspended_at,
                  o.suspended_at AS organisation_suspended_at, m.role, m.suspended_at AS membership_suspended_at,
                  l.kind AS login_kind, l.revoked_at AS login_revoked_at, l.expires_at AS login_expires_at,
                  c.revoked_at AS cluster_revoked_at, c.name AS cluster_name, c.labels AS cluster_labels,
@@ -238,6 +241,7 @@ struct RightsRow {
     pod: String,
     container: Option<String>,
     asked_container: Option<String>,
+    pod_uid: Option<String>,
     cluster_revoked_at: Option<i64>,
     cluster_name: String,
     cluster_labels: String,
@@ -285,6 +289,7 @@ impl RightsRow {
             target,
             reason: if self.reason.is_some() { Reason::Given } else { Reason::Missing },
             agent: revoked(self.agent_status.as_deref() == Some("revoked")),
+            pod_uid: self.pod_uid,
             access,
         })
     }
