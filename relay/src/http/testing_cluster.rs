@@ -39,11 +39,16 @@ impl Pods {
     }
 
     fn answer(&self, path: &str) -> Response<Body> {
-        let status = |code: u16| json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "reason": "", "code": code});
+        // kube knows what is missing by the reason, not by the code.
+        let status = |code: u16, reason: &str| {
+            json!({
+                "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "reason": reason, "code": code,
+            })
+        };
         let (code, body) = match self.0.lock().expect("not poisoned").get(path) {
             Some(pod) => (200, pod.clone()),
-            None if path.contains("/pods/") => (404, status(404)),
-            None => (500, status(500)),
+            None if path.contains("/pods/") => (404, status(404, "NotFound")),
+            None => (500, status(500, "")),
         };
         let body = Body::from(serde_json::to_vec(&body).expect("JSON"));
         Response::builder().status(code).body(body).expect("a response")

@@ -10,9 +10,10 @@ use podlatch_protocol::pod::{DescribeReply, PodDescription};
 use podlatch_protocol::request::Request;
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::version::POD_LABELS_MINOR;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Sessions;
+use super::pods::PodKey;
 use crate::tunnel::{AgentHandle, Agents};
 
 /// How long a person who opens something waits for it: the agent's own limit is 10 s.
@@ -21,7 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(12);
 impl Sessions {
     /// What a pod is, as the agent of its cluster says now. Cancel safe.
     pub(crate) async fn describe_pod(&self, cluster: ClusterId, target: &PodTarget) -> Result<PodDescription, Refusal> {
-        describe(&self.shared.agents, cluster, target.clone(), PATIENCE).await
+        let at = Instant::now();
+        let said = describe(&self.shared.agents, cluster, target.clone(), PATIENCE).await;
+        if let Ok(pod) = &said {
+            let key = PodKey { cluster, namespace: target.namespace.clone(), pod: target.pod.clone() };
+            self.shared.rights.heard(&key, at, pod.clone());
+        }
+        said
     }
 }
 

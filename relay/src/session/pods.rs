@@ -97,13 +97,23 @@ impl Pods {
         due
     }
 
+    /// Somebody who opens a session asked at `at`. What was said before must not end that session.
+    pub(super) fn heard(&mut self, key: &PodKey, at: Instant, answer: Answer) {
+        if let Some(known) = self.known.get_mut(key)
+            && known.said.as_ref().is_none_or(|said| said.at < at)
+        {
+            known.said = Some(Said { at, answer });
+        }
+    }
+
     /// A question that was asked at `at` has its answer, or none. Says whether it is news.
     pub(super) fn answered(&mut self, key: &PodKey, at: Instant, answer: Option<Answer>) -> News {
         let Some(known) = self.known.get_mut(key) else {
             return News::None;
         };
         known.asking = Asking::Not;
-        let Some(answer) = answer else {
+        let newer = known.said.as_ref().is_some_and(|said| said.at > at);
+        let Some(answer) = answer.filter(|_| !newer) else {
             return News::None;
         };
         let said = Said { at, answer };
@@ -138,9 +148,9 @@ mod tests {
         }
     }
 
-    fn pod(value: &str) -> Option<Answer> {
+    fn pod(value: &str) -> Answer {
         let labels = BTreeMap::from([("app".to_owned(), value.to_owned())]);
-        Some(Answer::Pod { uid: "u".to_owned(), labels })
+        Answer::Pod { uid: "u".to_owned(), labels }
     }
 
     fn asked(pods: &mut Pods, wanted: &[PodKey], now: Instant) -> Vec<PodKey> {
@@ -154,13 +164,13 @@ mod tests {
         let (web, wanted) = (key(1, "web"), [key(1, "web")]);
         assert_eq!(asked(&mut pods, &wanted, start), wanted);
         assert!(asked(&mut pods, &wanted, at(9_000)).is_empty(), "it is being asked");
-        assert_eq!(pods.answered(&web, start, pod("a")), News::Some);
+        assert_eq!(pods.answered(&web, start, Some(pod("a"))), News::Some);
         assert!(asked(&mut pods, &wanted, at(2_000)).is_empty(), "it was asked a moment ago");
         assert_eq!(asked(&mut pods, &wanted, at(3_000)), wanted);
-        assert_eq!(pods.answered(&web, at(3_000), pod("a")), News::None);
+        assert_eq!(pods.answered(&web, at(3_000), Some(pod("a"))), News::None);
         assert_eq!(asked(&mut pods, &wanted, at(6_000)), wanted);
-        assert_eq!(pods.answered(&web, at(6_000), pod("b")), News::Some);
-        assert_eq!(pods.said(&web, at(6_000)).map(|said| said.answer), pod("b"));
+        assert_eq!(pods.answered(&web, at(6_000), Some(pod("b"))), News::Some);
+        assert_eq!(pods.said(&web, at(6_000)).map(|said| said.answer), Some(pod("b")));
         assert!(asked(&mut pods, &[], at(7_000)).is_empty() && pods.known.is_empty(), "nobody asks for it");
     }
 
@@ -169,13 +179,26 @@ mod tests {
         let (mut pods, start) = (Pods::default(), Instant::now());
         let (web, wanted) = (key(1, "web"), [key(1, "web")]);
         asked(&mut pods, &wanted, start);
-        assert_eq!(pods.answered(&web, start, pod("a")), News::Some);
+        assert_eq!(pods.answered(&web, start, Some(pod("a"))), News::Some);
         let late = start + LEASE_VALID;
         assert_eq!(asked(&mut pods, &wanted, late), wanted);
         assert_eq!(pods.answered(&web, late, None), News::None, "no answer changes nothing");
         assert_eq!(pods.said(&web, late), None, "and an old one does not count");
         asked(&mut pods, &wanted, late);
-        assert_eq!(pods.answered(&web, late, pod("a")), News::Some, "a session waits for it");
+        assert_eq!(pods.answered(&web, late, Some(pod("a"))), News::Some, "a session waits for it");
+    }
+
+    #[test]
+    fn what_an_opening_heard_is_not_undone_by_what_was_asked_before() {
+        let (mut pods, start) = (Pods::default(), Instant::now());
+        let later = start + Duration::from_secs(1);
+        let (web, wanted) = (key(1, "web"), [key(1, "web")]);
+        asked(&mut pods, &wanted, start);
+        pods.heard(&web, later, pod("new"));
+        assert_eq!(pods.answered(&web, start, Some(pod("old"))), News::None);
+        assert_eq!(pods.said(&web, later).map(|said| said.answer), Some(pod("new")));
+        pods.heard(&web, start, pod("old"));
+        assert_eq!(pods.said(&web, later).map(|said| said.at), Some(later));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{ClusterId, GroupId, OrganisationId, SessionId, UserId};
+use podlatch_protocol::pod::PodDescription;
 use podlatch_protocol::target::PodTarget;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -78,6 +79,13 @@ impl Rights {
         seen.stood.retain(|_, at| began.saturating_duration_since(*at) < LEASE_VALID);
         seen.stood.extend(found.standing.iter().map(|(session, at)| (*session, began.min(*at))));
         seen.lost = found.lost.iter().map(|(session, _)| *session).collect();
+    }
+
+    /// What a pod is was asked for at `at`, because a session is being opened in it.
+    pub(super) fn heard(&self, key: &PodKey, at: Instant, pod: PodDescription) {
+        if let Some(answer) = Answer::of(Ok(pod)) {
+            self.pods().heard(key, at, answer);
+        }
     }
 
     /// The pods by whose labels rights go.
