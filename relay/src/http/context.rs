@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use podlatch_protocol::id::OrganisationId;
 
 use super::client::ClientAddress;
 use super::credential::Credential;
@@ -10,7 +11,7 @@ use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::auth::token::TokenHash;
 use crate::clock::UnixMillis;
-use crate::domain::access::{Action, Actor, Decision, authorize};
+use crate::domain::access::{Action, Actor, Administration, Decision, authorize};
 use crate::domain::audit::{self, NewEvent, Origin, Outcome, Place};
 use crate::domain::login::LoginKind;
 use crate::domain::organisation::{ClientInfo, LoginSession};
@@ -40,6 +41,18 @@ impl CallContext {
                 Err(Problem::new(ProblemKind::Forbidden, why))
             }
         }
+    }
+
+    /// Goes on only for who may administer this part of their organisation; says which organisation that is. Cancel safe.
+    pub async fn require_administration(
+        &self,
+        app: &App,
+        part: Administration,
+        place: Place,
+    ) -> Result<OrganisationId, Problem> {
+        let organisation = self.actor.organisation;
+        self.require(app, Action::Administer { organisation, part }, place).await?;
+        Ok(organisation)
     }
 
     /// The same for something whose very existence is nobody else's business: a refusal looks like "not found". Cancel safe.

@@ -119,8 +119,7 @@ impl Store {
             page.after(),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(ClusterOverview::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::Clusters, items, |overview| overview.cluster.id.as_uuid()))
+        page.read(List::Clusters, rows, ClusterOverview::try_from, |overview| overview.cluster.id.as_uuid())
     }
 
     /// Every organisation's clusters of this name that are not revoked, and the one with this id: for the operator, who

@@ -6,10 +6,14 @@ mod audit;
 mod connection;
 mod control;
 mod enrolment;
+mod events;
+mod handle;
 mod handshake;
 mod here;
 mod listener;
-pub mod registry;
+mod lives;
+mod registration;
+mod registry;
 mod revocation;
 mod tls;
 
@@ -33,7 +37,10 @@ use crate::pki::{Ca, IssuedCertificate, PkiError};
 use crate::store::Store;
 
 pub use self::audit::refusal_limit;
-pub use registry::{AgentEvent, AgentHandle, AgentState, Agents, ConnectionId, LinkError, Registration};
+pub use events::AgentEvent;
+pub use handle::{AgentHandle, AgentState, ConnectionId, LinkError};
+pub use registration::Registration;
+pub use registry::Agents;
 
 /// How long connections have to close.
 const CLOSE: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{ClusterBody, find, labels, name, taken};
 use crate::app::App;
 use crate::config::SessionTime;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::domain::session_limits::LimitSettings;
 use crate::http::context::CallContext;
@@ -66,8 +66,7 @@ pub async fn patch(
 ) -> Result<Json<ClusterBody>, Problem> {
     let organisation = context.actor.organisation;
     let cluster = find(&app, &context, id).await?.cluster;
-    let action = Action::Administer { organisation, part: Administration::Clusters };
-    context.require(&app, action, Place::Cluster(cluster.id)).await?;
+    context.require_administration(&app, Administration::Clusters, Place::Cluster(cluster.id)).await?;
     let change = ClusterChange {
         name: body.name.as_deref().map(name).transpose()?,
         labels: body.labels.map(labels).transpose()?,
