@@ -27,6 +27,7 @@ pub mod organisations;
 pub mod own_password;
 pub mod passkeys;
 pub mod people;
+mod pod_facts;
 pub mod problem;
 pub mod rate_limit;
 pub mod recordings;
@@ -39,4 +40,6 @@ pub mod sign_in_providers;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) mod testing_cluster;

@@ -132,6 +132,8 @@ const fn refusal_status(code: RefusalCode) -> StatusCode {
         RefusalCode::ContainerRequired
         | RefusalCode::PodPending
         | RefusalCode::PodEnded
+        | RefusalCode::PodReplaced
+        | RefusalCode::PodLabelsUnknown
         | RefusalCode::IdentityMode => StatusCode::CONFLICT,
         RefusalCode::NoShell | RefusalCode::CommandNotFound => StatusCode::UNPROCESSABLE_ENTITY,
         RefusalCode::Forbidden

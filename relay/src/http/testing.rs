@@ -65,6 +65,7 @@ pub(crate) struct TestRelay {
 /// Somebody who is signed in.
 pub(crate) struct SignedIn {
     pub(crate) membership: Membership,
+    pub(crate) login: LoginSessionId,
     /// The cookie's name and value.
     pub(crate) cookie: String,
 }
@@ -107,10 +108,11 @@ impl TestRelay {
         let archives = Archives::new(parts.store.clone(), parts.hot.clone());
         let Config { grace, limits, after_exit, commands, .. } = config;
         let settings = Settings { grace, limits, after_exit, commands };
+        let agents = Agents::default();
         let sessions = Sessions::new(
             store.clone(),
             Recorder::start(parts).expect("starts"),
-            Agents::default(),
+            agents.clone(),
             (clock.clone(), Entropy::system()),
             settings,
             TaskTracker::new(),
@@ -129,7 +131,7 @@ impl TestRelay {
                 relay: "relay.example.org:4433".parse().expect("an address"),
                 pin: format!("sha256:{}", "ab".repeat(32)).parse().expect("a pin"),
             })),
-            agents: Agents::default(),
+            agents,
             dialler,
             public_clusters: KeeperBell::default(),
             sessions,
@@ -191,7 +193,7 @@ impl TestRelay {
             client: ClientInfo::default(),
         };
         self.app.store.redeem_sign_in_link(&link.hash(), &login, now).await.expect("answers").redeemed().expect("good");
-        SignedIn { membership, cookie: format!("podlatch={}", cookie.expose()) }
+        SignedIn { membership, login: login.id, cookie: format!("podlatch={}", cookie.expose()) }
     }
 
     /// A connection past the store, for what no part of the relay does.

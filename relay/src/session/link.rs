@@ -10,7 +10,7 @@ use podlatch_protocol::codec;
 use podlatch_protocol::frame::{Frame, FrameKind};
 use podlatch_protocol::identity::Identity;
 use podlatch_protocol::limits::DEBUG_START;
-use podlatch_protocol::request::{Attach, MarkNonce, OpenWith, Reap, ReapReply, Request};
+use podlatch_protocol::request::{Attach, MarkNonce, OpenExact, OpenWith, Reap, ReapReply, Request};
 use podlatch_protocol::session::{Attached, Cleanup, Ended, InputApplied, Opened, Output, ToRelay};
 use quinn::VarInt;
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::commands;
+use super::describe::knows_labels;
 use super::marks::{Held, MarkFilter, Passed};
 use crate::clock::Clock;
 use crate::recording::{Piece, Recording};
@@ -84,13 +85,22 @@ pub(super) enum Fault {
     Gap,
 }
 
-/// Asks the agent to start the process.
-pub(super) async fn open(agent: &AgentHandle, with: OpenWith) -> Result<(Opened, HalfOpen), Refusal> {
+/// Asks the agent to start the process; with a UID, in that very pod.
+pub(super) async fn open(
+    agent: &AgentHandle,
+    with: OpenWith,
+    pod_uid: Option<String>,
+) -> Result<(Opened, HalfOpen), Refusal> {
     let limit = if with.debug.is_some() { OPEN_TIMEOUT + DEBUG_START } else { OPEN_TIMEOUT };
     // What every agent understands is asked in the way that every agent understands.
-    let request = match with {
-        OpenWith { open, identity: Identity::Agent, debug: None } => Request::Open(open),
-        with => Request::OpenWith(Box::new(with)),
+    let request = match (with, pod_uid) {
+        (open, Some(pod_uid)) => {
+            // Another replica may have said what the pod is.
+            knows_labels(agent)?;
+            Request::OpenExact(Box::new(OpenExact { open, pod_uid }))
+        }
+        (OpenWith { open, identity: Identity::Agent, debug: None }, None) => Request::Open(open),
+        (with, None) => Request::OpenWith(Box::new(with)),
     };
     let (first, half) = ask(agent, request, limit).await?;
     match first {

@@ -7,6 +7,7 @@
 mod activity;
 mod clerk;
 mod commands;
+mod describe;
 mod flow;
 mod inputs;
 mod life;
@@ -14,6 +15,7 @@ mod link;
 mod marks;
 mod open;
 mod pace;
+mod pods;
 mod rights;
 mod sessions;
 mod size;

@@ -40,6 +40,8 @@ pub struct OpenSession {
     pub cluster: Cluster,
     /// In what.
     pub target: PodTarget,
+    /// The UID of the pod for which that was decided, where that made a difference: no other of its name is entered.
+    pub pod_uid: Option<String>,
     /// What is to run.
     pub program: Program,
     /// The terminal's size.
@@ -150,7 +152,7 @@ impl Sessions {
             marks,
         };
         let with = OpenWith { open, identity, debug: debug.clone() };
-        let (opened, half) = match link::open(&agent, with).await {
+        let (opened, half) = match link::open(&agent, with, request.pod_uid).await {
             Ok(opened) => opened,
             Err(refusal) => {
                 info!(session.id = %new.id, reason = refusal.code.slug(), "a session was refused");

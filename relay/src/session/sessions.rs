@@ -303,6 +303,8 @@ impl Sessions {
             }
         }
         self.shared.tracker.spawn(self.clone().clean_up(handle.clone()));
+        // It can say what its pods are, by which rights may go.
+        self.recheck_rights();
     }
 
     /// Looks again for what ended sessions may have left behind, now that somebody can look: an agent that was killed, or

@@ -92,7 +92,8 @@ pub fn default_container(pod: &Pod) -> Option<String> {
     }
 }
 
-fn container_names(pod: &Pod) -> Vec<String> {
+/// Every container that a process could be started in.
+pub fn container_names(pod: &Pod) -> Vec<String> {
     let Some(spec) = &pod.spec else {
         return Vec::new();
     };

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use bytes::{Bytes, BytesMut};
 use podlatch_protocol::frame::{self, Frame, FrameKind};
 use podlatch_protocol::limits::MAX_FRAME_BODY_BYTES;
-use podlatch_protocol::{codec, control, enrolment, inventory, request, session};
+use podlatch_protocol::{codec, control, enrolment, inventory, pod, request, session};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -51,6 +51,7 @@ pub(crate) fn control_messages(bytes: &[u8]) {
     survives::<request::Request>(bytes);
     survives::<request::ReapReply>(bytes);
     survives::<inventory::InventoryEvent>(bytes);
+    survives::<pod::DescribeReply>(bytes);
 }
 
 fn survives<M: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {

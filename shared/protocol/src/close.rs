@@ -140,6 +140,8 @@ numbered! {
     RuleChanged = 40, "rule_changed", "The access rules no longer allow this session. Ask an owner or admin of your organisation.";
     /// The approval that it needed is over.
     ApprovalOver = 41, "approval_over", "The approval for this session is over. Request access again.";
+    /// The pod's labels changed, and rules go by them.
+    PodLabelsChanged = 42, "pod_labels_changed", "The pod's labels were changed, and the access rules do not allow a pod with its labels. Ask an owner or admin of your organisation.";
 }
 
 numbered! {
@@ -191,6 +193,10 @@ numbered! {
     DebugImageFailed = 22, "debug_image_failed", "The image of the debug container could not be had. Check its name, and that the cluster can reach its registry.";
     /// Kubernetes did not let the debug container in, or it did not run.
     DebugFailed = 23, "debug_failed", "The debug container did not start.";
+    /// Another pod took the name since the relay decided.
+    PodReplaced = 24, "pod_replaced", "The pod was replaced by another of its name while the session was being opened. Try again.";
+    /// Rules go by the pod's labels, and nobody can say them.
+    PodLabelsUnknown = 25, "pod_labels_unknown", "An access rule asks for the labels of this pod, and the cluster's agent cannot say them.";
 }
 
 /// A refusal with its detail, as it travels on the tunnel.

@@ -28,6 +28,8 @@ impl FrameKind {
     pub const INVENTORY: Self = Self(0x0030);
     /// [`crate::request::ReapReply`], agent to relay.
     pub const REAP_REPLY: Self = Self(0x0031);
+    /// [`crate::pod::DescribeReply`], agent to relay.
+    pub const DESCRIBE_REPLY: Self = Self(0x0032);
     /// Terminal input: `writer: u64, offset: u64`, raw bytes.
     pub const INPUT: Self = Self(0x0101);
     /// [`crate::terminal::TerminalSize`].

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::close::Refusal;
+use crate::pod::PodLabels;
 
 /// What to watch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -12,6 +13,8 @@ pub enum WatchScope {
     Namespaces,
     /// Workloads and pods of one namespace.
     Namespace(crate::target::Namespace),
+    /// The same, with each pod's labels ([`Item::LabelledPod`] in the place of [`Item::Pod`]).
+    LabelledNamespace(crate::target::Namespace),
 }
 
 /// One event on a watch stream: one `Snapshot`s run that ends with `Synced`, then changes.
@@ -47,6 +50,8 @@ pub enum Item {
     Workload(WorkloadItem),
     /// A pod.
     Pod(PodItem),
+    /// A pod with its labels, for those who asked for them.
+    LabelledPod(LabelledPod),
 }
 
 impl Item {
@@ -55,7 +60,7 @@ impl Item {
         match self {
             Self::Namespace(item) => ItemKey::Namespace(item.name.clone()),
             Self::Workload(item) => ItemKey::Workload(item.kind, item.name.clone()),
-            Self::Pod(item) => ItemKey::Pod(item.name.clone()),
+            Self::Pod(item) | Self::LabelledPod(LabelledPod { item, .. }) => ItemKey::Pod(item.name.clone()),
         }
     }
 }
@@ -115,6 +120,15 @@ pub struct PodItem {
     pub containers: Vec<ContainerItem>,
     /// The container that an unnamed exec enters: `kubectl.kubernetes.io/default-container`, or the only one.
     pub default_container: Option<String>,
+}
+
+/// A pod with its labels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelledPod {
+    /// The pod.
+    pub item: PodItem,
+    /// Its labels; `None`: more than are told.
+    pub labels: Option<PodLabels>,
 }
 
 /// A container of a pod.

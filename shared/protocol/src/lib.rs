@@ -5,7 +5,7 @@
 //! * **enrolment** ([`enrolment`]): one stream, one question (a join token and a certificate request), one answer.
 //! * **tunnel**: mutual TLS. The agent opens the *control stream* first and speaks [`control`] on it for as long as the
 //!   connection lives. Every other stream is opened by the relay, bidirectional, and begins with one
-//!   [`request::Request`]: open a session, attach to one, reap an orphan, watch the inventory.
+//!   [`request::Request`]: open a session, attach to one, reap an orphan, watch the inventory, describe a pod.
 //!
 //! Every stream is a sequence of frames ([`frame`]): kind, length, body. Terminal bytes travel raw in `Input` and `Output`
 //! frames behind a byte offset; everything else is encoded by the one [`codec`]. Unknown frame kinds are skipped and enums
@@ -23,6 +23,7 @@ pub mod id;
 pub mod identity;
 pub mod inventory;
 pub mod limits;
+pub mod pod;
 pub mod request;
 pub mod session;
 pub mod target;

@@ -25,6 +25,10 @@ pub enum Request {
     /// Start a session as somebody else than the agent, or in a debug container; then as [`Self::Open`]. An agent that does not
     /// know this refuses it: were it a field of [`Open`], such an agent would open with its own rights instead.
     OpenWith(Box<OpenWith>),
+    /// Say what a pod is: its UID, labels and containers; answered by one [`crate::pod::DescribeReply`].
+    Describe(PodTarget),
+    /// As [`Self::OpenWith`], in one certain pod: another that took its name since the relay decided is refused.
+    OpenExact(Box<OpenExact>),
 }
 
 /// What to start.
@@ -68,6 +72,15 @@ pub struct OpenWith {
     pub identity: Identity,
     /// Adds a container of this image to the pod, beside the target's container, and starts the program there.
     pub debug: Option<DebugImage>,
+}
+
+/// Starts a session in the very pod that was described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenExact {
+    /// What to start.
+    pub open: OpenWith,
+    /// The pod's UID.
+    pub pod_uid: String,
 }
 
 /// How long a session may live, counted from its arrival: agent and relay share no clock.

@@ -18,11 +18,12 @@ use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::id::{AgentInstanceId, SessionId, WriterId};
 use podlatch_protocol::identity::{ClaimedPerson, Identity};
 use podlatch_protocol::inventory::{
-    ContainerItem, ContainerState, InventoryEvent, Item, ItemKey, NamespaceItem, PodItem, WatchScope, WorkloadItem,
-    WorkloadKind,
+    ContainerItem, ContainerState, InventoryEvent, Item, ItemKey, LabelledPod, NamespaceItem, PodItem, WatchScope,
+    WorkloadItem, WorkloadKind,
 };
+use podlatch_protocol::pod::{DescribeReply, PodDescription, PodLabels};
 use podlatch_protocol::request::{
-    AfterExit, Attach, Lease, MarkNonce, Open, OpenWith, Program, Reap, ReapReply, Request,
+    AfterExit, Attach, Lease, MarkNonce, Open, OpenExact, OpenWith, Program, Reap, ReapReply, Request,
 };
 use podlatch_protocol::session::{self, Attached, Cleanup, Ended, ExitOutcome, Input, InputApplied, Opened, Output};
 use podlatch_protocol::target::PodTarget;
@@ -184,11 +185,30 @@ fn requests(golden: &mut Golden) {
         &Request::Attach(Attach { session: session_id(), have_offset: 4_096, credit: 135_168 }),
     );
     golden.message("request.reap", &Request::Reap(Reap { session: session_id(), target: target(), process: Some(17) }));
+    golden.message("request.describe", &Request::Describe(target()));
+    describe_replies(golden);
+    let labelled = WatchScope::LabelledNamespace("shop".parse().expect("valid"));
+    golden.message("request.watch.labelled_namespace", &Request::Watch(labelled));
     golden.message("request.watch.namespaces", &Request::Watch(WatchScope::Namespaces));
     golden.message("request.watch.namespace", &Request::Watch(WatchScope::Namespace("shop".parse().expect("valid"))));
     for cleanup in [Cleanup::NotWanted, Cleanup::Confirmed, Cleanup::Unconfirmed] {
         golden.message(&format!("reap_reply.{cleanup:?}"), &ReapReply { cleanup });
     }
+}
+
+fn pod_labels() -> PodLabels {
+    BTreeMap::from([("app".to_owned(), "web".to_owned())]).try_into().expect("few")
+}
+
+fn describe_replies(golden: &mut Golden) {
+    let description = PodDescription {
+        uid: "5c1e60c4-1d3b-4b52-a9f7-a1b1a4c3f2d0".to_owned(),
+        labels: pod_labels(),
+        containers: vec!["app".parse().expect("valid"), "log".parse().expect("valid")],
+        default_container: Some("app".parse().expect("valid")),
+    };
+    golden.message("describe_reply.described", &DescribeReply::Described(description));
+    golden.message("describe_reply.refused", &DescribeReply::Refused(refusal()));
 }
 
 fn opens_with_more(golden: &mut Golden, open: &Open) {
@@ -197,6 +217,9 @@ fn opens_with_more(golden: &mut Golden, open: &Open) {
     let image = || Some("busybox:1.36".parse().expect("valid"));
     golden.message("request.open_with.person", &with(Identity::Person(person), None));
     golden.message("request.open_with.debug", &with(Identity::Agent, image()));
+    let open = OpenWith { open: open.clone(), identity: Identity::Agent, debug: None };
+    let exact = OpenExact { open, pod_uid: "5c1e60c4".to_owned() };
+    golden.message("request.open_exact", &Request::OpenExact(Box::new(exact)));
 }
 
 fn inventory(golden: &mut Golden) {
@@ -224,7 +247,9 @@ fn inventory(golden: &mut Golden) {
         containers: states.map(container).to_vec(),
         default_container: Some("app".to_owned()),
     };
-    golden.message("inventory.applied.pod", &InventoryEvent::Applied(Item::Pod(pod)));
+    golden.message("inventory.applied.pod", &InventoryEvent::Applied(Item::Pod(pod.clone())));
+    let labelled = LabelledPod { item: pod, labels: Some(pod_labels()) };
+    golden.message("inventory.applied.labelled_pod", &InventoryEvent::Applied(Item::LabelledPod(labelled)));
     let keys = [
         ("namespace", ItemKey::Namespace("shop".to_owned())),
         ("workload", ItemKey::Workload(WorkloadKind::Job, "once".to_owned())),

@@ -260,15 +260,38 @@ pub fn decide(question: &Question<'_>) -> Decision {
 
 /// Whether something within a target, of which more may become known, could be allowed: for lists of what leads there.
 pub fn could_be_allowed(question: &Question<'_>) -> bool {
-    let Question { subject, target, action, .. } = *question;
-    let role = subject.role != Role::Auditor || !action.has_terms();
-    let possible = |rule: &AccessRule| match (&rule.settings.effect, fit(rule, question)) {
+    is_possible(question, |effect, fit| match (effect, fit) {
         (Effect::Allow(_), Fit::Fits | Fit::Unknown(_)) => Some(true),
         // One that only could fit leaves something out; what it leaves may be allowed.
         (Effect::Deny, Fit::Fits) => Some(false),
         _ => None,
-    };
-    let verdicts: Vec<_> = own_rules(question).filter_map(possible).collect();
+    })
+}
+
+/// Whether something in a pod could be allowed, of which nothing more than the container may become known: for lists of pods.
+/// Labels that are not known fit no rule that allows and every rule that denies.
+pub fn pod_could_be_allowed(question: &Question<'_>) -> bool {
+    is_possible(question, |effect, fit| match (effect, fit) {
+        (Effect::Allow(_), Fit::Fits | Fit::Unknown(Part::Container)) => Some(true),
+        (Effect::Deny, Fit::Fits | Fit::Unknown(Part::PodLabels)) => Some(false),
+        _ => None,
+    })
+}
+
+/// Whether a namespace is open by a rule that goes by no pod's labels: for lists of workloads, which are no pods.
+pub fn workloads_could_be_allowed(question: &Question<'_>) -> bool {
+    is_possible(question, |effect, fit| match (effect, fit) {
+        (Effect::Allow(_), Fit::Fits | Fit::Unknown(Part::Container)) => Some(true),
+        (Effect::Deny, Fit::Fits) => Some(false),
+        _ => None,
+    })
+}
+
+fn is_possible(question: &Question<'_>, verdict: impl Fn(&Effect, Fit) -> Option<bool>) -> bool {
+    let Question { subject, target, action, .. } = *question;
+    let role = subject.role != Role::Auditor || !action.has_terms();
+    let verdicts: Vec<_> =
+        own_rules(question).filter_map(|rule| verdict(&rule.settings.effect, fit(rule, question))).collect();
     let same = subject.organisation == target.organisation;
     same && role && verdicts.contains(&true) && !verdicts.contains(&false)
 }
@@ -276,6 +299,27 @@ pub fn could_be_allowed(question: &Question<'_>) -> bool {
 /// Whether the decision depends on facts that only the cluster knows: the pod's labels, and the container where none is named.
 pub fn needs_pod(question: &Question<'_>) -> bool {
     own_rules(question).any(|rule| matches!(fit(rule, question), Fit::Unknown(_)))
+}
+
+/// Whether the decision depends on the pod's labels, and they are not known.
+pub fn needs_labels(question: &Question<'_>) -> bool {
+    own_rules(question).any(|rule| fit(rule, question) == Fit::Unknown(Part::PodLabels))
+}
+
+/// Whether any rule for this place goes by the labels of pods, whomever it is about.
+pub fn goes_by_labels(rules: &[AccessRule], target: &Target) -> bool {
+    rules.iter().any(|rule| {
+        let namespace = target.namespace.as_ref().map(Namespace::as_str);
+        rule.organisation == target.organisation
+            && !rule.settings.pod_labels.is_empty()
+            && is_in_cluster(&rule.settings, target)
+            && named(&rule.settings.namespaces, namespace) != Some(false)
+    })
+}
+
+/// Whether a rule allows it whatever pod it is; others may deny it.
+pub fn allowed_in_any_pod(question: &Question<'_>) -> bool {
+    own_rules(question).any(|rule| matches!(rule.settings.effect, Effect::Allow(_)) && fit(rule, question) == Fit::Fits)
 }
 
 /// Whether a rule fits.

@@ -7,7 +7,7 @@ use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::{AccessRequestId, AccessRuleId, GroupId, OrganisationId, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::decision::{Approval, Decision, Grant, Question, Reason, Subject, Target, decide};
+use super::decision::{Approval, Decision, Grant, Question, Reason, Subject, Target, decide, needs_labels};
 use super::rule::{AccessAction, AccessRule};
 use crate::clock::UnixMillis;
 use crate::domain::organisation::Role;
@@ -83,6 +83,8 @@ pub struct RightInputs<'a> {
     pub reason: Reason,
     /// On what it stood when it was opened.
     pub basis: &'a Basis,
+    /// The labels that its pod had then, where they were asked for.
+    pub labels_then: Option<&'a BTreeMap<String, String>>,
 }
 
 /// On what a right stood when a session was opened: what tells why it does not any more.
@@ -116,19 +118,30 @@ impl RightInputs<'_> {
     pub fn stands(&self, now: UnixMillis) -> Result<(), EndCause> {
         let role = self.standing()?;
         let subject = Subject { user: self.user, organisation: self.organisation, role, groups: self.groups.clone() };
-        let question = Question {
-            subject: &subject,
-            target: self.target,
-            action: self.action,
-            reason: self.reason,
-            rules: self.rules,
-            approvals: self.approvals,
-            now,
-        };
+        let question = self.question(&subject, self.target, now);
         match decide(&question) {
             Decision::Allow(_) => Ok(()),
-            Decision::Deny(_) | Decision::NeedsReason | Decision::NeedsApproval(_) => Err(self.lost(role, now)),
+            Decision::Deny(_) | Decision::NeedsReason | Decision::NeedsApproval(_) => Err(self.lost(role, &question)),
         }
+    }
+
+    /// Whether the rules' decision depends on the labels of the pod.
+    pub fn goes_by_labels(&self, now: UnixMillis) -> bool {
+        let Some((role, _)) = self.membership else {
+            return false;
+        };
+        if self.rules.iter().all(|rule| rule.settings.pod_labels.is_empty()) {
+            return false;
+        }
+        let subject = Subject { user: self.user, organisation: self.organisation, role, groups: self.groups.clone() };
+        let target = Target { pod_labels: None, ..self.target.clone() };
+        needs_labels(&self.question(&subject, &target, now))
+    }
+
+    fn question<'a>(&'a self, subject: &'a Subject, target: &'a Target, now: UnixMillis) -> Question<'a> {
+        let Self { action, reason, rules, approvals, .. } = self;
+        let (action, reason) = (*action, *reason);
+        Question { subject, target, action, reason, rules, approvals, now }
     }
 
     /// What the person is, by a login, in an organisation and in a cluster that all stand.
@@ -160,12 +173,15 @@ impl RightInputs<'_> {
     }
 
     /// Which input of the rules' decision has changed since it was opened.
-    fn lost(&self, role: Role, now: UnixMillis) -> EndCause {
+    fn lost(&self, role: Role, question: &Question<'_>) -> EndCause {
+        let now = question.now;
         let stands = |approval: &&Approval| self.basis.approvals.contains(&approval.id) && now < approval.expires_at;
         let same = |(id, revision): (&AccessRuleId, &u64)| {
             self.rules.iter().any(|rule| rule.id == *id && rule.revision == *revision)
         };
-        if self.basis.role != Some(role) {
+        if self.stood_by_other_labels(question) {
+            EndCause::PodLabelsChanged
+        } else if self.basis.role != Some(role) {
             EndCause::RoleChanged
         } else if !self.basis.groups.is_subset(self.groups) {
             EndCause::GroupLeft
@@ -176,6 +192,15 @@ impl RightInputs<'_> {
         } else {
             EndCause::RuleChanged
         }
+    }
+
+    /// Whether it would still stand if the pod had the labels that it had.
+    fn stood_by_other_labels(&self, question: &Question<'_>) -> bool {
+        let Some(then) = self.labels_then.filter(|then| self.target.pod_labels.as_ref() != Some(*then)) else {
+            return false;
+        };
+        let target = Target { pod_labels: Some(then.clone()), ..self.target.clone() };
+        matches!(decide(&Question { target: &target, ..*question }), Decision::Allow(_))
     }
 }
 
@@ -268,6 +293,7 @@ mod tests {
             action: AccessAction::Exec,
             reason: Reason::Missing,
             basis: &facts.basis,
+            labels_then: None,
         }
     }
 
@@ -298,6 +324,29 @@ mod tests {
             assert_eq!(inputs.stands(NOW), Err(cause));
         }
         assert_eq!(good().stands(LATER), Err(EndCause::ApprovalOver));
+    }
+
+    #[test]
+    fn labels_that_change_end_a_right_that_went_by_them() {
+        let mut facts = facts();
+        let labels = |value: &str| BTreeMap::from([("app".to_owned(), value.to_owned())]);
+        facts.rules = vec![rule(&json!({"roles": ["member"]}), &json!({}))];
+        facts.rules[0].settings.pod_labels = Labels::new(labels("web")).expect("labels");
+        facts.basis.approvals.clear();
+        let then = labels("web");
+        for (now, expected) in [
+            (Some(labels("web")), Ok(())),
+            (Some(labels("db")), Err(EndCause::PodLabelsChanged)),
+            (Some(BTreeMap::new()), Err(EndCause::PodLabelsChanged)),
+            (None, Err(EndCause::PodLabelsChanged)),
+        ] {
+            facts.target.pod_labels = now;
+            let inputs = RightInputs { labels_then: Some(&then), ..inputs(&facts) };
+            assert_eq!(inputs.stands(NOW), expected);
+        }
+        facts.rules[0].settings.pod_labels = Labels::new(labels("cache")).expect("labels");
+        let inputs = RightInputs { labels_then: Some(&then), ..inputs(&facts) };
+        assert_eq!(inputs.stands(NOW), Err(EndCause::RuleChanged), "it would not stand by the old ones either");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! `POST /api/v1/access-rules/dry-run`: what a change of the rules would do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
-use podlatch_protocol::id::AccessRuleId;
+use podlatch_protocol::id::{AccessRuleId, ClusterId};
+use podlatch_protocol::target::{Namespace, PodName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,11 +19,15 @@ use crate::domain::access::rule::{AccessAction, AccessRule, RuleSettings};
 use crate::http::access::target_of;
 use crate::http::context::CallContext;
 use crate::http::extract::JsonBody;
+use crate::http::pod_facts;
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::store::{Colleague, PageRequest, SessionFilter};
 
 /// People that are looked at.
 const MAX_PEOPLE: usize = 500;
+
+/// Pods of live sessions whose labels are asked for, one after the other.
+const MAX_PODS: usize = 50;
 
 /// Changes that are told of.
 const MAX_CHANGES: usize = 500;
@@ -244,11 +249,24 @@ async fn ending(
     let groups = app.store.groups_by_person(organisation).await?;
     let nothing = BTreeSet::new();
     let mut ending = Vec::new();
-    for rights in app.store.session_rights(context.now).await? {
+    // What cannot be read freezes, whatever the rules say.
+    let mut asked: BTreeMap<(ClusterId, Option<Namespace>, Option<PodName>), _> = BTreeMap::new();
+    for mut rights in app.store.session_rights(context.now).await?.into_iter().flatten() {
         if rights.organisation != organisation {
             continue;
         }
         let own = groups.get(&rights.user).unwrap_or(&nothing);
+        let by_labels = |rules| rights.inputs(own, rules, &facts.approvals).goes_by_labels(context.now);
+        if by_labels(before) || by_labels(after) {
+            let target = &rights.target;
+            let key = (target.cluster, target.namespace.clone(), target.pod.clone());
+            if !asked.contains_key(&key) && asked.len() < MAX_PODS {
+                asked.insert(key.clone(), pod_facts::labels_of(app, target).await);
+            }
+            if let Some(Some(labels)) = asked.get(&key) {
+                rights.target.pod_labels = Some(labels.clone());
+            }
+        }
         let stands = |rules: &[AccessRule]| rights.inputs(own, rules, &facts.approvals).stands(context.now);
         if let (Ok(()), Err(cause)) = (stands(before), stands(after)) {
             let (id, user) = (rights.session.to_string(), rights.user.to_string());

@@ -16,6 +16,7 @@ use crate::domain::access::{self, Action, Administration, authorize};
 use crate::domain::session_limits::LimitSettings;
 use crate::http::context::CallContext;
 use crate::http::extract::QueryOf;
+use crate::http::pod_facts;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 
 /// What to explain.
@@ -30,7 +31,7 @@ pub struct ExplanationQuery {
     namespace: Option<String>,
     /// The pod, where it is known.
     pod: Option<String>,
-    /// The pod's labels, where they are known: `app=web,tier=front`; empty: it has none.
+    /// The pod's labels: `app=web,tier=front`; empty: it has none. Without them the cluster is asked, where the pod is named.
     pod_labels: Option<String>,
     /// The container, where it is known.
     container: Option<String>,
@@ -116,6 +117,14 @@ pub async fn get(
         approvals: &approvals,
         now: context.now,
     };
+    // Where nobody can say them they stay unknown, as the explanation then says.
+    let learnt = match target.pod_labels {
+        None => pod_facts::learn(&app, &question).await.ok(),
+        Some(_) => None,
+    };
+    let pod_labels = target.pod_labels.clone().or_else(|| learnt?.target.pod_labels);
+    let target = Target { pod_labels, ..target.clone() };
+    let question = Question { target: &target, ..question };
     let mut body = ExplanationBody::of(&question);
     let view = Action::ViewAdministration { organisation, part: Administration::AccessRules };
     if authorize(&context.actor, view) != access::Decision::Allow {

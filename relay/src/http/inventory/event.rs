@@ -3,7 +3,7 @@
 use axum::response::sse::Event;
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::inventory::{
-    ContainerItem, ContainerState, InventoryEvent, Item, ItemKey, PodItem, WorkloadKind,
+    ContainerItem, ContainerState, InventoryEvent, Item, ItemKey, LabelledPod, PodItem, WorkloadKind,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -177,7 +177,7 @@ impl From<Item> for ItemBody {
             Item::Workload(item) => {
                 Self::Workload { kind: item.kind, name: item.name, desired: item.desired, ready: item.ready }
             }
-            Item::Pod(item) => Self::Pod(item.into()),
+            Item::Pod(item) | Item::LabelledPod(LabelledPod { item, .. }) => Self::Pod(item.into()),
         }
     }
 }

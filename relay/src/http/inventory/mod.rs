@@ -13,6 +13,7 @@ use axum::response::sse::{KeepAlive, KeepAliveStream};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::id::ClusterId;
 use podlatch_protocol::inventory::WatchScope;
+use podlatch_protocol::version::POD_LABELS_MINOR;
 
 use self::sight::Sight;
 use self::watch::{EventStream, Watch};
@@ -46,6 +47,13 @@ async fn open(
     }
     let offline = || Problem::from(&Refusal::new(RefusalCode::AgentOffline, ""));
     let agent = app.agents.pick(cluster).ok_or_else(offline)?;
+    let scope = match scope {
+        // An older agent cannot say labels: its pods are then listed where no rule goes by them.
+        WatchScope::Namespace(namespace) if sight.goes_by_labels() && agent.hello().minor >= POD_LABELS_MINOR => {
+            WatchScope::LabelledNamespace(namespace)
+        }
+        scope => scope,
+    };
     let watch = Watch::begin(app, (context.actor, sight), agent, scope).await?;
     Ok(Sse::new(watch.into_stream()).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }

@@ -1,5 +1,6 @@
 //! One watch stream of an agent, turned into events for one browser.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::FrameKind;
-use podlatch_protocol::inventory::{InventoryEvent, WatchScope};
+use podlatch_protocol::inventory::{InventoryEvent, ItemKey, WatchScope};
 use podlatch_protocol::request::Request;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
@@ -45,6 +46,8 @@ pub(super) struct Watch {
     reader: FrameReader<RecvHalf>,
     recheck: Interval,
     first: Option<InventoryEvent>,
+    /// What the browser has.
+    shown: HashSet<ItemKey>,
 }
 
 impl Watch {
@@ -67,7 +70,18 @@ impl Watch {
         };
         let mut recheck = interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { app, actor, sight, scope: asked, agent, _writer: writer, reader, recheck, first })
+        Ok(Self {
+            app,
+            actor,
+            sight,
+            scope: asked,
+            agent,
+            _writer: writer,
+            reader,
+            recheck,
+            first,
+            shown: HashSet::new(),
+        })
     }
 
     /// The events, until the agent or the browser goes, the right ends, or the relay stops.
@@ -82,25 +96,37 @@ impl Watch {
     }
 
     async fn next(&mut self) -> Option<InventoryEvent> {
-        if let Some(first) = self.first.take()
-            && self.sight.shows(&first, self.app.clock.now())
-        {
-            return Some(first);
+        if let Some(event) = self.first.take().and_then(|first| self.seen(first)) {
+            return Some(event);
         }
         let draining = self.app.lifecycle.draining().clone();
         loop {
             tokio::select! {
-                event = next(&mut self.reader) => return match event {
+                event = next(&mut self.reader) => match event? {
                     // The browser comes again, and finds out whether it still holds.
-                    Some(InventoryEvent::Refused(refusal)) if is_passing(&refusal) => None,
-                    Some(event) if !self.sight.shows(&event, self.app.clock.now()) => continue,
-                    event => event,
+                    InventoryEvent::Refused(refusal) if is_passing(&refusal) => return None,
+                    event => if let Some(event) = self.seen(event) {
+                        return Some(event);
+                    },
                 },
                 _ = self.recheck.tick() => if !self.may_go_on().await {
                     return None;
                 },
                 () = draining.cancelled() => return None,
             }
+        }
+    }
+
+    /// The event as the person may know of it. What they may not see any more, because its labels changed, is gone for them.
+    fn seen(&mut self, event: InventoryEvent) -> Option<InventoryEvent> {
+        match event {
+            InventoryEvent::Applied(item) if self.sight.shows(&item, self.app.clock.now()) => {
+                self.shown.insert(item.key());
+                Some(InventoryEvent::Applied(item))
+            }
+            InventoryEvent::Applied(item) => self.shown.take(&item.key()).map(InventoryEvent::Deleted),
+            InventoryEvent::Deleted(key) => self.shown.take(&key).map(InventoryEvent::Deleted),
+            event @ (InventoryEvent::Synced | InventoryEvent::Refused(_)) => Some(event),
         }
     }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
+use podlatch_protocol::close::Refusal;
 use podlatch_protocol::debug::DebugImage;
 use podlatch_protocol::id::ClusterId;
 use podlatch_protocol::limits::MAX_COMMAND_WORDS;
@@ -20,12 +21,13 @@ use crate::domain::access::Action;
 use crate::domain::access::decision::{Reason, Target};
 use crate::domain::access::right::Basis;
 use crate::domain::access::rule::AccessAction;
-use crate::domain::audit::Place;
+use crate::domain::audit::{self, Outcome, Place};
 use crate::domain::name::{InvalidText, ReasonText};
 use crate::domain::session::{Session, SessionAccess};
 use crate::http::access::Access;
 use crate::http::context::CallContext;
 use crate::http::extract::JsonBody;
+use crate::http::pod_facts::{self, Learnt};
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::session::{OpenError, OpenSession};
 
@@ -107,17 +109,23 @@ pub async fn post(
     };
     let action = if body.debug.is_some() { AccessAction::Debug } else { AccessAction::Exec };
     let question = access.question(&facts, (action, said), context.now);
+    let Learnt { target: facts, pod_uid } = match pod_facts::learn(&app, &question).await {
+        Ok(learnt) => learnt,
+        Err(refusal) => return Err(refused(&app, &context, place, &refusal).await?),
+    };
+    let question = access.question(&facts, (action, said), context.now);
     let grant = context.require_rule(&app, &question, place).await?;
     let basis = Basis::new(&access.subject, &access.rules, &grant);
     let request = OpenSession {
         actor: context.actor,
         client: context.client.clone(),
         cluster,
-        target,
+        target: PodTarget { container: facts.container, ..target },
+        pod_uid,
         program: program(body.command)?,
         size: TerminalSize::clamped(body.columns, body.rows),
         reason,
-        access: SessionAccess { action, pod_labels: None, basis },
+        access: SessionAccess { action, pod_labels: facts.pod_labels, basis },
         limits: grant.limits,
         debug: body.debug.map(debug_image).transpose()?,
     };
@@ -125,6 +133,14 @@ pub async fn post(
     let ticket = issue_ticket(&app, &context, session.id()).await?;
     let opened = OpenedBody { session: SessionBody::at(session, app.clock.now()), ticket: ticket.expose().to_owned() };
     Ok((StatusCode::CREATED, Json(opened)))
+}
+
+/// What the rules go by cannot be had; that is audited before the caller learns of it.
+async fn refused(app: &App, context: &CallContext, place: Place, refusal: &Refusal) -> Result<Problem, Problem> {
+    let event = context.event(audit::Action::SessionRefused).at(place).outcome(Outcome::Refused);
+    let event = event.detail("code", refusal.code.slug()).detail("reason", refusal.to_string());
+    app.store.append_audit(&event).await?;
+    Ok(Problem::from(refusal))
 }
 
 fn debug_image(debug: DebugBody) -> Result<DebugImage, Problem> {
@@ -185,9 +201,13 @@ fn program(command: Option<Vec<String>>) -> Result<Program, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use podlatch_protocol::version::{MINOR, POD_LABELS_MINOR};
     use serde_json::{Value, json};
 
-    use crate::http::testing::TestRelay;
+    use crate::domain::organisation::Role;
+    use crate::http::testing::{SignedIn, TestRelay};
+    use crate::http::testing_cluster::Pods;
+    use crate::store::{PageRequest, SessionFilter};
 
     fn body(cluster: &str) -> Value {
         json!({"cluster": cluster, "namespace": "default", "pod": "bb", "columns": 80, "rows": 24})
@@ -211,6 +231,84 @@ mod tests {
             let response = relay.post("/api/v1/sessions").cookie(&ada.cookie).json(body(cluster)).send().await;
             response.assert_problem(404, "not_found");
         }
+    }
+
+    /// A member who may open pods of `app=web`, and nobody may open those of `secret=yes`.
+    async fn member_by_labels(relay: &TestRelay, ada: &SignedIn) -> SignedIn {
+        let bob = relay.joins(ada, "bob@example.org", Role::Member).await;
+        for (effect, who, labels) in [
+            (json!({"allow": {}}), json!({"users": [bob.membership.user.id]}), json!({"app": "web"})),
+            (json!("deny"), json!({"roles": ["owner", "member"]}), json!({"secret": "yes"})),
+        ] {
+            let rule = json!({
+                "name": "By labels", "effect": effect, "who": who, "clusters": {"names": ["*"]}, "namespaces": ["shop"],
+                "pod_labels": labels, "containers": ["*"], "actions": ["view", "exec"],
+            });
+            let made = relay.post("/api/v1/access-rules").cookie(&ada.cookie).json(rule).send().await;
+            assert_eq!(made.status, 201, "{:?}", made.body);
+        }
+        bob
+    }
+
+    #[tokio::test]
+    async fn rules_go_by_the_labels_that_the_cluster_says() {
+        let relay = TestRelay::new().await;
+        let ada = relay.sign_in("ada@example.org").await;
+        let bob = member_by_labels(&relay, &ada).await;
+        let cluster = relay.cluster(&ada, "berlin").await;
+        let pods = Pods::default();
+        pods.put("web", "1", json!({"app": "web"}));
+        pods.put("secret", "2", json!({"app": "web", "secret": "yes"}));
+        pods.put("db", "3", json!({"app": "db"}));
+        pods.put("bare", "4", json!(null));
+        let _agent = relay.serve(&cluster, &pods, MINOR).await;
+        // The rules' refusals are `forbidden`; whatever is asked of this cluster besides fails.
+        for (who, pod, status, problem) in [
+            (&bob, "web", 502, "kubernetes_error"),
+            (&bob, "secret", 403, "forbidden"),
+            (&bob, "db", 403, "forbidden"),
+            (&bob, "bare", 403, "forbidden"),
+            // Whoever may enter some pods only is not told which others there are.
+            (&bob, "no-such-pod", 403, "forbidden"),
+            (&ada, "web", 502, "kubernetes_error"),
+            (&ada, "secret", 403, "forbidden"),
+            (&ada, "bare", 502, "kubernetes_error"),
+            (&ada, "no-such-pod", 404, "pod_not_found"),
+        ] {
+            let mut body = body(&cluster.id.to_string());
+            (body["namespace"], body["pod"]) = (json!("shop"), json!(pod));
+            let response = relay.post("/api/v1/sessions").cookie(&who.cookie).json(body).send().await;
+            response.assert_problem(status, problem);
+        }
+        let all = SessionFilter::all(cluster.organisation, relay.app.clock.now());
+        let kept = relay.app.store.list_sessions(&all, PageRequest::default());
+        let kept = kept.await.expect("answers").items;
+        assert!(!kept.is_empty() && kept.iter().all(|session| session.request.access.pod_labels.is_some()));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_cannot_say_labels_lets_nobody_in_by_them_and_everybody_else() {
+        let relay = TestRelay::new().await;
+        let ada = relay.sign_in("ada@example.org").await;
+        let bob = member_by_labels(&relay, &ada).await;
+        let cluster = relay.cluster(&ada, "berlin").await;
+        let pods = Pods::default();
+        pods.put("web", "1", json!({"app": "web"}));
+        let _agent = relay.serve(&cluster, &pods, POD_LABELS_MINOR - 1).await;
+        let mut body = body(&cluster.id.to_string());
+        (body["namespace"], body["pod"]) = (json!("shop"), json!("web"));
+        for who in [&ada, &bob] {
+            let response = relay.post("/api/v1/sessions").cookie(&who.cookie).json(body.clone()).send().await;
+            assert_eq!(
+                (response.status, &response.json()["type"]),
+                (409, &json!("urn:podlatch:problem:pod_labels_unknown"))
+            );
+            assert!(response.detail().contains("update the agent"), "{}", response.detail());
+        }
+        // No rule for this namespace goes by labels.
+        body["namespace"] = json!("elsewhere");
+        let response = relay.post("/api/v1/sessions").cookie(&ada.cookie).json(body).send().await;
+        response.assert_problem(502, "kubernetes_error");
     }
 
     #[tokio::test]

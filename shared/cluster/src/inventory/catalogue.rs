@@ -142,7 +142,9 @@ impl Catalogue {
             return PodPresence::Unknown;
         }
         match self.entries.get(&ItemKey::Pod(name.to_owned())) {
-            Some(Entry { item: Item::Pod(pod), life: Life::Alive, .. }) if pod.uid == uid => PodPresence::Present,
+            Some(Entry { item: Item::LabelledPod(pod), life: Life::Alive, .. }) if pod.item.uid == uid => {
+                PodPresence::Present
+            }
             _ => PodPresence::Gone,
         }
     }
@@ -201,7 +203,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use podlatch_protocol::close::RefusalCode;
-    use podlatch_protocol::inventory::{NamespaceItem, PodItem, WorkloadItem};
+    use podlatch_protocol::inventory::{LabelledPod, NamespaceItem, PodItem, WorkloadItem};
     use proptest::prelude::*;
 
     use super::*;
@@ -213,7 +215,7 @@ mod tests {
     }
 
     fn pod(name: &str, uid: &str) -> Item {
-        Item::Pod(PodItem {
+        let item = PodItem {
             name: name.to_owned(),
             uid: uid.to_owned(),
             workload: None,
@@ -222,7 +224,8 @@ mod tests {
             created_unix_seconds: 0,
             containers: vec![],
             default_container: None,
-        })
+        };
+        Item::LabelledPod(LabelledPod { item, labels: None })
     }
 
     fn deployment(name: &str) -> Item {

@@ -21,6 +21,7 @@ use podlatch_protocol::close::{Refusal, RefusalCode};
 use podlatch_protocol::codec;
 use podlatch_protocol::frame::{self, FrameKind};
 use podlatch_protocol::inventory::{InventoryEvent, Item, NamespaceItem, PodItem, WatchScope};
+use podlatch_protocol::pod::PodDescription;
 use podlatch_protocol::target::{Namespace, PodName};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
@@ -75,7 +76,11 @@ impl Inventory {
         // Fails only where the stream is over, which writing shows.
         let _ = send.set_priority(WATCH_PRIORITY);
         let stopped = send.stopped();
-        let subscriber = Subscriber { writer: FrameWriter::new(send), ending: Ending::BrokenOff };
+        let labels = match watch {
+            WatchScope::LabelledNamespace(_) => Labels::Told,
+            WatchScope::Namespaces | WatchScope::Namespace(_) => Labels::Untold,
+        };
+        let subscriber = Subscriber { writer: FrameWriter::new(send), labels, ending: Ending::BrokenOff };
         tokio::select! {
             () = self.feed(watch, subscriber) => {}
             () = stopped => {}
@@ -91,6 +96,12 @@ impl Inventory {
     /// The UID of a pod, if the guard allows it. Cancel safe.
     pub async fn permitted_uid(&self, namespace: &Namespace, name: &PodName) -> Result<String, Refusal> {
         self.permitted_pod(namespace, name).await.map(|pod| pod.metadata.uid.unwrap_or_default())
+    }
+
+    /// What a pod is, for whoever decides by it; if the guard allows it. Cancel safe.
+    pub async fn describe(&self, namespace: &Namespace, name: &PodName) -> Result<PodDescription, Refusal> {
+        let pod = self.permitted_pod(namespace, name).await?;
+        pods::description(&pod)
     }
 
     async fn permitted_pod(&self, namespace: &Namespace, name: &PodName) -> Result<Pod, Refusal> {
@@ -151,6 +162,11 @@ impl Inventory {
 
     /// The running watch, or a new one: also in place of one that was refused, because rights may have changed since.
     fn scope(&self, watch: WatchScope) -> Result<Arc<Scope>, Refusal> {
+        // Whoever asks for labels shares the watch of those who do not.
+        let watch = match watch {
+            WatchScope::LabelledNamespace(namespace) => WatchScope::Namespace(namespace),
+            watch => watch,
+        };
         if let WatchScope::Namespace(namespace) = &watch {
             self.permit(namespace)?;
         }
@@ -167,7 +183,9 @@ impl Inventory {
         let (client, tasks) = (&self.shared.client, &self.shared.tasks);
         let scope = Arc::new(match &watch {
             WatchScope::Namespaces => Scope::namespaces(client, &self.shared.guard, tasks),
-            WatchScope::Namespace(namespace) => Scope::namespace(client, namespace.as_str(), &self.shared.guard, tasks),
+            WatchScope::Namespace(namespace) | WatchScope::LabelledNamespace(namespace) => {
+                Scope::namespace(client, namespace.as_str(), &self.shared.guard, tasks)
+            }
         });
         scopes.insert(watch, Arc::downgrade(&scope));
         Ok(scope)
@@ -200,7 +218,26 @@ impl Drop for Lingering {
 /// The relay's end of a watch stream.
 struct Subscriber {
     writer: FrameWriter<SendHalf>,
+    labels: Labels,
     ending: Ending,
+}
+
+/// Whether a subscriber asked for the labels of pods. One that did not may not know the items that have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Labels {
+    Told,
+    Untold,
+}
+
+impl Labels {
+    fn fitting(self, event: InventoryEvent) -> InventoryEvent {
+        match (self, event) {
+            (Self::Untold, InventoryEvent::Applied(Item::LabelledPod(pod))) => {
+                InventoryEvent::Applied(Item::Pod(pod.item))
+            }
+            (_, event) => event,
+        }
+    }
 }
 
 /// How a watch stream ends when it is dropped.
@@ -225,6 +262,7 @@ impl Subscriber {
                 sleep(GATHER).await;
                 continue;
             }
+            let events: Vec<_> = events.into_iter().map(|event| self.labels.fitting(event)).collect();
             self.tell(&events).await?;
             if matches!(events.last(), Some(InventoryEvent::Refused(_))) {
                 self.finish();

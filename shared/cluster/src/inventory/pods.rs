@@ -3,7 +3,10 @@
 use k8s_openapi::api::core::v1::{
     Container, ContainerState as KubernetesState, ContainerStatus, Pod, PodSpec, PodStatus,
 };
-use podlatch_protocol::inventory::{ContainerItem, ContainerState, PodItem, WorkloadKind};
+use podlatch_podexec::pod::{container_names, default_container as podexec_default};
+use podlatch_protocol::close::{Refusal, RefusalCode};
+use podlatch_protocol::inventory::{ContainerItem, ContainerState, LabelledPod, PodItem, WorkloadKind};
+use podlatch_protocol::pod::{PodDescription, PodLabels, TooManyLabels};
 
 /// Names the container that an unnamed exec enters.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
@@ -39,6 +42,26 @@ pub(super) fn item(pod: &Pod) -> Option<PodItem> {
         containers: containers(spec, status),
         default_container: default_container(pod, spec),
     })
+}
+
+/// A pod with its labels.
+pub(super) fn labelled(pod: &Pod) -> Option<LabelledPod> {
+    Some(LabelledPod { item: item(pod)?, labels: labels(pod).ok() })
+}
+
+/// What a pod is, for whoever decides by it.
+pub(super) fn description(pod: &Pod) -> Result<PodDescription, Refusal> {
+    let labels = labels(pod).map_err(|error| Refusal::new(RefusalCode::PodLabelsUnknown, error.to_string()))?;
+    Ok(PodDescription {
+        uid: pod.metadata.uid.clone().unwrap_or_default(),
+        labels,
+        containers: container_names(pod).iter().filter_map(|name| name.parse().ok()).collect(),
+        default_container: podexec_default(pod).and_then(|name| name.parse().ok()),
+    })
+}
+
+fn labels(pod: &Pod) -> Result<PodLabels, TooManyLabels> {
+    pod.metadata.labels.clone().unwrap_or_default().try_into()
 }
 
 /// Whether the pod has ended.

@@ -52,7 +52,7 @@ impl Listed for Pod {
     const FEED: Feed = Feed::Pods;
 
     fn item(&self) -> Option<Item> {
-        pods::item(self).map(Item::Pod)
+        pods::labelled(self).map(Item::LabelledPod)
     }
 
     fn is_permitted(&self, guard: &Guard) -> bool {

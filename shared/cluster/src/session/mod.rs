@@ -33,17 +33,27 @@ use crate::rights::{DebugImages, Rights};
 #[derive(Debug)]
 pub enum SessionRequest {
     /// Start one.
-    Open(Box<OpenWith>),
+    Open(Box<Asked>),
     /// Take one over.
     Attach(Attach),
     /// Kill what an earlier life left behind.
     Reap(Reap),
 }
 
+/// A session to be started.
+#[derive(Debug)]
+pub struct Asked {
+    /// What, and as whom.
+    pub with: OpenWith,
+    /// In the pod of this UID alone.
+    pub pod_uid: Option<String>,
+}
+
 impl SessionRequest {
     /// One that is started by the agent's own credential, in a container that is there.
     pub fn open(open: Open) -> Self {
-        Self::Open(Box::new(OpenWith { open, identity: Identity::Agent, debug: None }))
+        let with = OpenWith { open, identity: Identity::Agent, debug: None };
+        Self::Open(Box::new(Asked { with, pod_uid: None }))
     }
 }
 
@@ -136,8 +146,8 @@ impl Sessions {
         }
     }
 
-    async fn open(&self, with: OpenWith, send: SendHalf, recv: RecvHalf) {
-        let opening = match self.admit(with) {
+    async fn open(&self, asked: Asked, send: SendHalf, recv: RecvHalf) {
+        let opening = match self.admit(asked) {
             Ok(opening) => opening,
             Err(refusal) => return pump::refuse(send, refusal).await,
         };
@@ -192,8 +202,8 @@ impl Sessions {
     }
 
     /// Takes a place in the table, or says why not.
-    fn admit(&self, with: OpenWith) -> Result<Opening, Refusal> {
-        let OpenWith { open, identity, debug } = with;
+    fn admit(&self, asked: Asked) -> Result<Opening, Refusal> {
+        let Asked { with: OpenWith { open, identity, debug }, pod_uid } = asked;
         if self.shared.draining.load(Ordering::Relaxed) {
             return Err(Refusal::new(RefusalCode::Draining, ""));
         }
@@ -218,7 +228,7 @@ impl Sessions {
         }
         table.insert(open.session, Held::Opening);
         self.shared.count.send_replace(table.len());
-        Ok(Opening { open, acting, debug })
+        Ok(Opening { open, acting, debug, pod_uid })
     }
 
     async fn attach(&self, attach: Attach, send: SendHalf, recv: RecvHalf) {

@@ -28,11 +28,13 @@ pub struct Opening {
     pub acting: Acting,
     /// Starts it in a container of this image, which is added to the pod beside the target's container.
     pub debug: Option<DebugImage>,
+    /// Starts it in the pod of this UID and in no other of its name.
+    pub pod_uid: Option<String>,
 }
 
 /// Finds the container, or adds one, and starts the process in it. All of it as whom the session is opened.
 pub(super) async fn start(cluster: &Cluster, opening: &Opening) -> Result<(ResolvedContainer, Process), Refusal> {
-    let Opening { open: request, acting, debug } = opening;
+    let Opening { open: request, acting, debug, pod_uid } = opening;
     let client = cluster.client(acting)?;
     let purpose = if debug.is_some() { Purpose::Debug } else { Purpose::Exec };
     let allowed = review(cluster, &client, acting, (&request.target, purpose));
@@ -40,6 +42,9 @@ pub(super) async fn start(cluster: &Cluster, opening: &Opening) -> Result<(Resol
     // A missing right is told before a missing pod: who may not open learns nothing else.
     allowed?;
     let mut resolved = resolved?;
+    if pod_uid.as_ref().is_some_and(|uid| *uid != resolved.pod_uid) {
+        return Err(Refusal::new(RefusalCode::PodReplaced, ""));
+    }
     if let Some(image) = debug {
         resolved.container = debug::start(&client, request, &resolved, image).await?;
     }

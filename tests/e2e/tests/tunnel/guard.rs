@@ -12,7 +12,8 @@ use podlatch_protocol::frame::{self, Frame, FrameKind};
 use podlatch_protocol::id::SessionId;
 use podlatch_protocol::identity::{ClaimedPerson, Identity};
 use podlatch_protocol::inventory::{InventoryEvent, WatchScope};
-use podlatch_protocol::request::{AfterExit, Lease, Open, OpenWith, Program, Reap, ReapReply, Request};
+use podlatch_protocol::pod::DescribeReply;
+use podlatch_protocol::request::{AfterExit, Lease, Open, OpenExact, OpenWith, Program, Reap, ReapReply, Request};
 use podlatch_protocol::session::{Cleanup, ToRelay};
 use podlatch_protocol::target::PodTarget;
 use podlatch_protocol::terminal::TerminalSize;
@@ -78,6 +79,14 @@ async fn refusal_of(visitor: &Visitor, request: &Request) -> RefusalCode {
     }
 }
 
+async fn refusal_of_description(visitor: &Visitor, namespace: &str) -> RefusalCode {
+    let described = answer(visitor, &Request::Describe(pod(namespace))).await;
+    match codec::decode(&described.body) {
+        Ok(DescribeReply::Refused(refusal)) => refusal.code,
+        other => panic!("{namespace}: {other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn a_relay_that_was_taken_over_gets_nothing_outside_of_the_guard() {
     let relay = Relay::start().await;
@@ -89,11 +98,16 @@ async fn a_relay_that_was_taken_over_gets_nothing_outside_of_the_guard() {
     for outside in ["default", "kube-system", "shop-2", "my-team-a"] {
         assert_eq!(refusal_of_open(&visitor, outside).await, RefusalCode::NotAllowedByAgent, "{outside}");
         let namespace = outside.parse().expect("is a namespace");
-        let watched = answer(&visitor, &Request::Watch(WatchScope::Namespace(namespace))).await;
+        let watched = answer(&visitor, &Request::Watch(WatchScope::LabelledNamespace(namespace))).await;
         match codec::decode(&watched.body) {
             Ok(InventoryEvent::Refused(refusal)) => assert_eq!(refusal.code, RefusalCode::NotAllowedByAgent),
             other => panic!("{outside}: {other:?}"),
         }
+        assert_eq!(refusal_of_description(&visitor, outside).await, RefusalCode::NotAllowedByAgent, "{outside}");
+        let exact = OpenWith { open: what(outside), identity: Identity::Agent, debug: None };
+        let exact = OpenExact { open: exact, pod_uid: "u".to_owned() };
+        let refused = refusal_of(&visitor, &Request::OpenExact(Box::new(exact))).await;
+        assert_eq!(refused, RefusalCode::NotAllowedByAgent, "{outside}");
         let reap = Reap { session: SessionId::new(1, &[7; 10]), target: pod(outside), process: Some(1) };
         let reaped = answer(&visitor, &Request::Reap(reap)).await;
         let reply: ReapReply = codec::decode(&reaped.body).expect("is an answer");
@@ -101,6 +115,8 @@ async fn a_relay_that_was_taken_over_gets_nothing_outside_of_the_guard() {
     }
     // Inside of it the agent asks Kubernetes, which is not there.
     for inside in ["shop", "team-a"] {
+        let described = refusal_of_description(&visitor, inside).await;
+        assert_eq!(described, RefusalCode::KubernetesUnreachable, "{inside}");
         assert_eq!(refusal_of_open(&visitor, inside).await, RefusalCode::KubernetesUnreachable, "{inside}");
     }
     visitor.ping(2).await;

@@ -258,7 +258,84 @@ fn given(decision: &Decision) -> u8 {
     }
 }
 
+/// What is asked of a pod, where its labels are these.
+fn labelled(value: Option<&str>) -> Target {
+    let labels = |value: &str| BTreeMap::from([("app".to_owned(), value.to_owned())]);
+    Target { pod_labels: value.map(labels), ..pod() }
+}
+
+#[test]
+fn rules_go_by_the_labels_of_a_pod_and_what_denies_wins() {
+    let subject = ada();
+    let web = json!({"app": "web"});
+    let (allow_all, allow_web) = (rule(1, json!({})), rule(2, json!({"pod_labels": web})));
+    let (deny_web, deny_all) =
+        (rule(3, json!({"pod_labels": web, "effect": "deny"})), rule(4, json!({"effect": "deny"})));
+    let (one, other, unknown) = (labelled(Some("web")), labelled(Some("db")), labelled(None));
+    let bare = Target { pod_labels: Some(BTreeMap::new()), ..pod() };
+    for (rules, expected) in [
+        // The pod with the label, one with another, one without, one of which it is not known.
+        (vec![&allow_web], [true, false, false, false]),
+        (vec![&allow_all, &deny_web], [false, true, true, false]),
+        (vec![&allow_web, &deny_web], [false, false, false, false]),
+        (vec![&allow_web, &deny_all], [false, false, false, false]),
+        (vec![&allow_all, &allow_web], [true, true, true, true]),
+    ] {
+        let rules: Vec<_> = rules.into_iter().cloned().collect();
+        for (target, expected) in [&one, &other, &bare, &unknown].into_iter().zip(expected) {
+            let question = ask(&subject, target, &rules);
+            assert_eq!(matches!(decide(&question), Decision::Allow(_)), expected, "{rules:?} {target:?}");
+            assert_eq!(pod_could_be_allowed(&question), expected, "a list shows what opens: {rules:?} {target:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cluster_is_asked_for_labels_where_they_make_a_difference() {
+    let subject = ada();
+    let unknown = labelled(None);
+    let web = json!({"app": "web"});
+    for (change, needed, kept) in [
+        (json!({"pod_labels": web}), true, true),
+        (json!({"pod_labels": web, "effect": "deny"}), true, true),
+        (json!({}), false, false),
+        // Others' decisions may go by them later.
+        (json!({"pod_labels": web, "who": {"users": [BOB]}}), false, true),
+        (json!({"pod_labels": web, "actions": ["replay"]}), false, true),
+        (json!({"pod_labels": web, "namespaces": ["kube-*"]}), false, false),
+        (json!({"pod_labels": web, "clusters": {"names": ["paris"]}}), false, false),
+    ] {
+        let rules = [rule(9, change.clone())];
+        assert_eq!(needs_labels(&ask(&subject, &unknown, &rules)), needed, "{change}");
+        assert_eq!(goes_by_labels(&rules, &unknown), kept, "{change}");
+        assert!(!needs_labels(&ask(&subject, &pod(), &rules)), "they are known");
+    }
+}
+
+#[test]
+fn workloads_are_listed_by_rules_that_go_by_no_pods_labels() {
+    let subject = ada();
+    let namespace = Target { pod: None, pod_labels: None, container: None, ..pod() };
+    let web = json!({"app": "web"});
+    let shown = |rules: &[AccessRule]| workloads_could_be_allowed(&ask(&subject, &namespace, rules));
+    let deny_web = rule(3, json!({"pod_labels": web, "effect": "deny"}));
+    assert!(shown(&[rule(1, json!({}))]) && shown(&[rule(1, json!({"containers": ["app"]})), deny_web]));
+    assert!(!shown(&[rule(2, json!({"pod_labels": web}))]));
+    assert!(!shown(&[rule(1, json!({})), rule(4, json!({"effect": "deny"}))]));
+}
+
 proptest! {
+    #[test]
+    fn a_list_of_pods_hides_nothing_that_could_be_allowed(
+        rules in prop::collection::vec(any_rule(), 0..8), target in any_target(),
+    ) {
+        let subject = ada();
+        if given(&decide(&ask(&subject, &target, &rules))) > 0 && target.pod_labels.is_some() {
+            let listed = Target { container: None, ..target };
+            prop_assert!(pod_could_be_allowed(&ask(&subject, &listed, &rules)));
+        }
+    }
+
     #[test]
     fn adding_a_denying_rule_or_removing_an_allowing_one_never_gives_more(
         rules in prop::collection::vec(any_rule(), 1..8), target in any_target(), index in any::<prop::sample::Index>(),
