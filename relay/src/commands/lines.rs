@@ -269,7 +269,7 @@ impl Lines {
                 let fits = submit == Submit::Interrupt
                     || screen::find_suffix(&found.text, &line.text).is_some()
                     || (line.moved && found.text.contains(&line.text));
-                if !fits || found.text.is_empty() || place.below > 0 || self.screen.cursor_at_margin() {
+                if !fits || found.text.is_empty() || place.below > 0 || self.screen.cursor_row_is_full() {
                     return None;
                 }
                 found.clone()
