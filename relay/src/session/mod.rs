@@ -8,6 +8,7 @@ mod activity;
 mod clerk;
 mod commands;
 mod flow;
+mod held;
 mod inputs;
 mod life;
 mod link;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use podlatch_protocol::close::{EndCause, Refusal, RefusalCode};
 use podlatch_protocol::id::{AgentInstanceId, OrganisationId, SessionId};
 use podlatch_protocol::request::{Attach, MarkNonce, Reap};
@@ -17,6 +18,7 @@ use super::activity::Activity;
 use super::clerk::{Clerk, Deed};
 use super::commands::Commands;
 use super::flow::{Flow, UNLIMITED};
+use super::held::Held;
 use super::inputs::Inputs;
 use super::life::{Life, LifeView, next_lease};
 use super::link::{self, Fault, HalfOpen, Link, News};
@@ -24,6 +26,7 @@ use super::pace::Pace;
 use super::sessions::Shared;
 use super::size::SizePacer;
 use super::{AgentNews, Command, Joined, Status};
+use crate::commands::{Stroke, Strokes};
 use crate::domain::session::SessionEnd;
 use crate::recording::{OutputEnd, Position, Recording};
 use crate::tunnel::AgentHandle;
@@ -116,6 +119,7 @@ enum Wake {
     RecordingFailed,
     Written,
     Stored(Deed),
+    Entered,
     Time,
 }
 
@@ -151,6 +155,9 @@ pub(super) struct Owner {
     /// When there may be more credit, where the pace holds it back.
     grant_at: Option<Instant>,
     inputs: Inputs,
+    /// Input that waits for the recording.
+    held: Held,
+    strokes: Strokes,
     /// What the marks of its shell carry, if it marks.
     marks: Option<MarkNonce>,
     /// Finds its commands.
@@ -212,6 +219,8 @@ impl Owner {
             pace: Pace::new(now),
             grant_at: None,
             inputs: Inputs::default(),
+            held: Held::default(),
+            strokes: Strokes::default(),
             marks: begin.marks,
             follower: begin.follower,
             viewed,
@@ -249,6 +258,7 @@ impl Owner {
             // A viewer says by itself what it has rendered.
             Ok(()) = self.written.changed(), if unwatched => Wake::Written,
             deed = self.clerk.stored() => Wake::Stored(deed),
+            () = self.held.ready() => Wake::Entered,
             // What was taken out of the output is rendered by nobody.
             Ok(()) = self.stripped.changed() => Wake::Written,
             () = until(deadline) => Wake::Time,
@@ -282,6 +292,7 @@ impl Owner {
             }
             Wake::RecordingFailed => return self.close(EndCause::RecordingFailed),
             Wake::Stored(deed) => self.act(deed).await,
+            Wake::Entered => self.forward_held(),
             Wake::Time => return self.handle_time(),
         }
         Next::GoOn
@@ -311,10 +322,9 @@ impl Owner {
                     if self.activity.is_human(writer, &input.bytes) {
                         self.note_typed();
                     }
-                    if let Some(follower) = &self.follower {
-                        follower.typed(*self.written.borrow(), self.shared.clock.now(), input.bytes.clone());
-                    }
-                    self.tell(&ToAgent::Input(input));
+                    let recorded = self.note_strokes(&input.bytes);
+                    self.held.push(input, recorded);
+                    self.forward_held();
                 }
             }
             Command::Resize(size) => self.size.want(size),
@@ -331,6 +341,25 @@ impl Owner {
             Command::Agent(news) => return self.handle_agent(news).await,
         }
         Next::GoOn
+    }
+
+    /// Has it followed what was typed; tells when it is recorded that a line was entered, if one was.
+    fn note_strokes(&mut self, bytes: &Bytes) -> Option<oneshot::Receiver<()>> {
+        let follower = self.follower.as_ref()?;
+        let now = self.shared.clock.now();
+        follower.typed(*self.written.borrow(), now, bytes.clone());
+        let strokes = self.strokes.of(bytes, now);
+        if strokes.is_empty() {
+            return None;
+        }
+        let recorded = self.recording.typed(strokes.iter().map(|stroke| stroke.as_byte()).collect(), now);
+        recorded.filter(|_| strokes.contains(&Stroke::Enter))
+    }
+
+    fn forward_held(&mut self) {
+        while let Some(input) = self.held.take() {
+            self.tell(&ToAgent::Input(input));
+        }
     }
 
     fn leave(&mut self, viewer: super::ViewerId) {
@@ -441,6 +470,7 @@ impl Owner {
         let clock = self.shared.clock.clone();
         let output = (self.recording.clone(), self.received);
         self.path = Path::Linked(half.start(output, self.marks, clock, &self.shared.tracker));
+        self.held.clear();
         self.inputs.handle_attached(&attached.writers);
         let durable = *self.durable.borrow();
         self.tell(&ToAgent::Recorded(durable));
