@@ -56,6 +56,14 @@ impl Recording {
         self.send(Job::Mark { recording: Arc::clone(&self.shared), mark, source_end, at }).await
     }
 
+    /// Records how a person typed, never what, in order with the output. The receiver tells when it is written; `None` where
+    /// so much waits to be written that it is left out. Never waits.
+    pub(crate) fn typed(&self, how: Vec<u8>, at: UnixMillis) -> Option<oneshot::Receiver<()>> {
+        let (done, written) = oneshot::channel();
+        let job = Job::Typed { recording: Arc::clone(&self.shared), how, at, done };
+        self.jobs.try_send(job).is_ok().then_some(written)
+    }
+
     async fn note(&self, event: Event, at: UnixMillis) -> Result<(), RecordingError> {
         self.send(Job::Note { recording: Arc::clone(&self.shared), event, at }).await
     }
