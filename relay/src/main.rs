@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use podlatch_relay::clock::Clock;
 use podlatch_relay::config::{Cli, Command, Config, MigrateArgs, ServeArgs};
 use podlatch_relay::lifecycle::Signals;
 use podlatch_relay::store::Store;
@@ -56,6 +57,7 @@ async fn run_migrate(args: MigrateArgs) -> anyhow::Result<()> {
     let database = args.data.database();
     let store = Store::open(&database).await.with_context(|| format!("cannot open {database}"))?;
     store.migrate().await?;
+    store.give_first_rules(Clock::system().now()).await?;
     store.close().await;
     tracing::info!(%database, "the schema is up to date");
     Ok(())

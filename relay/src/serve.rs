@@ -54,6 +54,8 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     };
     let store = Store::open(&config.database).await.with_context(|| format!("cannot open {}", config.database))?;
     store.migrate().await?;
+    let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
+    store.give_first_rules(clock.now()).await?;
 
     let listener = TcpListener::bind(config.http_listen)
         .await
@@ -63,7 +65,6 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         Some(url) => url.clone(),
         None => PublicUrl::of_listener(http)?,
     };
-    let (clock, entropy, agents) = (Clock::system(), Entropy::system(), Agents::default());
     let sealing = SealingKeys::load_or_create(config.sealing_key_file.as_deref(), &config.data, &entropy)?;
     let recordings = RecordingsStore::open(&config.recordings_store, std::env::vars())
         .with_context(|| format!("recordings cannot be kept in {}", config.recordings_store))?;

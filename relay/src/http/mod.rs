@@ -39,4 +39,4 @@ pub mod sign_in_providers;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -65,6 +65,7 @@ pub(crate) struct TestRelay {
 /// Somebody who is signed in.
 pub(crate) struct SignedIn {
     pub(crate) membership: Membership,
+    pub(crate) login: LoginSessionId,
     /// The cookie's name and value.
     pub(crate) cookie: String,
 }
@@ -191,7 +192,7 @@ impl TestRelay {
             client: ClientInfo::default(),
         };
         self.app.store.redeem_sign_in_link(&link.hash(), &login, now).await.expect("answers").redeemed().expect("good");
-        SignedIn { membership, cookie: format!("podlatch={}", cookie.expose()) }
+        SignedIn { membership, login: login.id, cookie: format!("podlatch={}", cookie.expose()) }
     }
 
     /// A connection past the store, for what no part of the relay does.

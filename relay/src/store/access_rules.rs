@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
+use super::error::taken;
 use super::rows::number;
 use super::{List, Page, PageRequest, Store, StoreError, Tx};
 use crate::clock::UnixMillis;
@@ -74,11 +75,37 @@ pub(super) async fn insert(tx: &mut Tx, new: &NewAccessRule, now: UnixMillis) ->
         text(&new.settings)?,
         now.get(),
         MAX_RULES,
-    )?;
+    )
+    .map_err(taken("the access rule"))?;
     if inserted == 1 { Ok(()) } else { Err(StoreError::Taken("the last place for an access rule")) }
 }
 
 impl Store {
+    /// Gives the rule that an organisation begins with to those that are older than access rules: they never had one, and
+    /// without one nobody sees or opens anything. Whoever deleted their rules keeps none. Says how many. Cancel safe.
+    pub async fn give_first_rules(&self, now: UnixMillis) -> Result<usize, StoreError> {
+        let rows = fetch_all!(
+            self.reader(),
+            (Uuid, i64),
+            "SELECT o.id, o.created_at FROM organisations o
+             WHERE NOT EXISTS (SELECT 1 FROM access_rules r WHERE r.organisation_id = o.id)
+             AND NOT EXISTS (SELECT 1 FROM audit_events e WHERE e.organisation_id = o.id AND e.action = $1)
+             ORDER BY o.id",
+            Action::AccessRuleCreated.slug(),
+        )?;
+        let mut given = 0;
+        for (organisation, created_at) in rows {
+            // The same for every relay that starts at once.
+            let first = NewAccessRule::first_of(OrganisationId::from_uuid(organisation), UnixMillis::new(created_at))?;
+            match self.create_access_rule(&first, &Origin::system(), now).await {
+                Ok(_) => given += 1,
+                Err(StoreError::Taken(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(given)
+    }
+
     /// Stores a rule; [`StoreError::Taken`] if the organisation has as many as it may. Cancel safe.
     pub async fn create_access_rule(
         &self,

@@ -22,6 +22,14 @@ pub enum StoreError {
     Migration(#[from] MigrateError),
 }
 
+impl StoreError {
+    /// Whether a stored value cannot be read, which is the trouble of whoever it belongs to; otherwise it is the database that
+    /// cannot be asked.
+    pub const fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)))
+    }
+}
+
 /// Names what was not unique.
 pub(super) fn taken(what: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |error| match &error {

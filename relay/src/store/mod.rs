@@ -63,7 +63,7 @@ pub use self::page::{Cursor, InvalidCursor, List, Page, PageRequest};
 pub use self::public_clusters::{PublicCluster, StoredAccess};
 pub use self::redemption::Redemption;
 pub use self::replays::NewReplay;
-pub use self::rights::{Colleague, SessionRights};
+pub use self::rights::{Colleague, SessionRights, UnreadableRights};
 pub use self::sessions::{ActivityNote, Departure, NewViewer, SessionFilter, StateFilter, ViewerBytes};
 pub use self::sign_in::{
     ChallengePurpose, LoginProof, NewChallenge, NewPasskey, OidcSignIn, SignInAs, SignInProvider, SignInRefusal,

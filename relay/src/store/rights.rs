@@ -72,6 +72,15 @@ impl SessionRights {
     }
 }
 
+/// What the right to a session depends on cannot be read: it is nobody else's trouble.
+#[derive(Debug)]
+pub struct UnreadableRights {
+    /// The session, if that much can be read.
+    pub session: Option<SessionId>,
+    /// What is wrong.
+    pub error: StoreError,
+}
+
 /// A person of an organisation, with what rules name them by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Colleague {
@@ -86,11 +95,14 @@ pub struct Colleague {
 }
 
 impl Store {
-    /// What the rights to all sessions that are not over depend on, at `now`. Cancel safe.
-    pub async fn session_rights(&self, now: UnixMillis) -> Result<Vec<SessionRights>, StoreError> {
+    /// What the rights to all sessions that are not over depend on, at `now`; each that can be read. Cancel safe.
+    pub async fn session_rights(
+        &self,
+        now: UnixMillis,
+    ) -> Result<Vec<Result<SessionRights, UnreadableRights>>, StoreError> {
         let rows = fetch_all!(
             self.reader(),
-            RightsRow,
+            PerhapsRightsRow,
             "SELECT s.id, s.organisation_id, s.user_id, s.access, s.reason, s.cluster_id, s.namespace, s.pod,
                  s.container, s.asked_container, u.suspended_at AS account_suspended_at,
                  o.suspended_at AS organisation_suspended_at, m.role, m.suspended_at AS membership_suspended_at,
@@ -103,7 +115,7 @@ impl Store {
              LEFT JOIN agents a ON a.id = s.agent_id
              WHERE s.state <> 'ended'",
         )?;
-        rows.into_iter().map(|row| row.rights(now)).collect()
+        Ok(rows.into_iter().map(|row| row.rights(now)).collect())
     }
 
     /// The groups of all people of these organisations. Cancel safe.
@@ -175,6 +187,36 @@ impl Store {
         let role = known("memberships.role", Role::from_slug(&role))?;
         Ok(Some(Colleague { user, email, role, groups: self.group_ids_of(organisation, user).await? }))
     }
+}
+
+/// A row that is read as far as it can be, so that a broken one does not hide the others.
+struct PerhapsRightsRow {
+    session: Option<SessionId>,
+    row: Result<RightsRow, sqlx::Error>,
+}
+
+impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for PerhapsRightsRow
+where
+    IdRow: sqlx::FromRow<'r, R>,
+    RightsRow: sqlx::FromRow<'r, R>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        let session = IdRow::from_row(row).ok().map(|row| SessionId::from_uuid(row.id));
+        Ok(Self { session, row: RightsRow::from_row(row) })
+    }
+}
+
+impl PerhapsRightsRow {
+    fn rights(self, now: UnixMillis) -> Result<SessionRights, UnreadableRights> {
+        let Self { session, row } = self;
+        let rights = row.map_err(StoreError::from).and_then(|row| row.rights(now));
+        rights.map_err(|error| UnreadableRights { session, error })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct IdRow {
+    id: Uuid,
 }
 
 #[derive(sqlx::FromRow)]

@@ -244,7 +244,8 @@ async fn ending(
     let groups = app.store.groups_by_person(organisation).await?;
     let nothing = BTreeSet::new();
     let mut ending = Vec::new();
-    for rights in app.store.session_rights(context.now).await? {
+    // What cannot be read freezes, whatever the rules say.
+    for rights in app.store.session_rights(context.now).await?.into_iter().flatten() {
         if rights.organisation != organisation {
             continue;
         }

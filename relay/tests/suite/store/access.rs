@@ -7,16 +7,19 @@ use podlatch_relay::domain::access::rule::{AccessAction, RuleSettings};
 use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::session::SessionAccess;
 use podlatch_relay::store::{
-    NewAccessRequest, NewAccessRule, PageRequest, RequestFilter, RequestState, RuleChange, Ruling,
+    DatabaseUrl, NewAccessRequest, NewAccessRule, PageRequest, RequestFilter, RequestState, RuleChange, Ruling,
 };
+use tempfile::TempDir;
 
 use super::fixture::{EXPIRY, Fixture, SOON, START};
 use super::on_both_engines;
+use crate::postgres::new_database_url;
 
 on_both_engines!(
     a_rule_is_changed_only_by_who_has_seen_it,
     a_request_is_approved_by_somebody_else_once,
     what_a_right_depends_on_is_read_as_it_stands,
+    what_is_broken_of_one_session_hides_no_other,
 );
 
 fn settings(name: &str) -> RuleSettings {
@@ -110,7 +113,9 @@ async fn what_a_right_depends_on_is_read_as_it_stands(at: Fixture) {
     at.store.insert_session(&new).await.expect("inserts");
     let stored = at.store.get_session(ada.organisation, new.id).await.expect("answers").expect("is there");
     assert_eq!((&stored.request.reason, &stored.request.access), (&new.reason, &new.access));
-    let read = async |now| at.store.session_rights(now).await.expect("answers").pop().expect("is not over");
+    let read = async |now| {
+        at.store.session_rights(now).await.expect("answers").pop().expect("is not over").expect("is readable")
+    };
     let rights = read(START).await;
     assert_eq!((rights.session, rights.account, rights.login), (new.id, Standing::Good, LoginStanding::Good));
     assert_eq!(rights.membership, Some((ada.role, Standing::Good)));
@@ -135,4 +140,56 @@ async fn what_a_right_depends_on_is_read_as_it_stands(at: Fixture) {
     assert_eq!((rights.cluster, rights.agent), (Registration::Revoked, Registration::Revoked));
     at.execute("DELETE FROM memberships").await.expect("deletes");
     assert_eq!(read(START).await.membership, None);
+}
+
+async fn what_is_broken_of_one_session_hides_no_other(at: Fixture) {
+    let ada = at.actor().await;
+    let agent = at.agent(&at.cluster(ada.organisation).await).await;
+    let (one, other) = (at.session(&ada, &agent).await, at.session(&ada, &agent).await);
+    let mut new = at.new_session(&ada, &agent);
+    new.reason = Some("broken".parse().expect("a reason"));
+    at.store.insert_session(&new).await.expect("inserts");
+    at.execute("UPDATE sessions SET access = '{' WHERE reason IS NOT NULL").await.expect("updates");
+    let read = at.store.session_rights(START).await.expect("answers");
+    let (good, bad): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
+    let good: BTreeSet<_> = good.into_iter().flatten().map(|rights| rights.session).collect();
+    assert_eq!(good, BTreeSet::from([one.id, other.id]));
+    let [Err(bad)] = bad.as_slice() else { panic!("one is broken") };
+    assert!(bad.session == Some(new.id) && bad.error.is_unreadable(), "{bad:?}");
+}
+
+#[tokio::test]
+async fn an_organisation_that_is_older_than_rules_gets_its_first_one_on_sqlite() {
+    let folder = tempfile::tempdir().expect("a folder");
+    older_than_rules(&DatabaseUrl::in_folder(folder.path()), folder).await;
+}
+
+#[tokio::test]
+async fn an_organisation_that_is_older_than_rules_gets_its_first_one_on_postgres() {
+    older_than_rules(&new_database_url().await, tempfile::tempdir().expect("a folder")).await;
+}
+
+async fn older_than_rules(url: &DatabaseUrl, folder: TempDir) {
+    // Rules came with migration 10.
+    let old = OrganisationId::new(5, &[7; 10]);
+    let at = Fixture::updated(url, folder, 9, old).await;
+    let young = at.owner("ada@example.org").await.organisation.id;
+    let careful = at.owner("bob@example.org").await.organisation.id;
+    for rule in at.store.access_rules(careful).await.expect("answers") {
+        let which = (careful, rule.id, rule.revision);
+        at.store.delete_access_rule(which, &Origin::operator(), START).await.expect("deletes");
+    }
+    assert!(at.store.access_rules(old).await.expect("answers").is_empty());
+
+    assert_eq!(at.store.give_first_rules(SOON).await.expect("gives"), 1);
+    let given = at.store.access_rules(old).await.expect("answers");
+    assert_eq!(given.len(), 1);
+    assert_eq!(Ok(&given[0].settings), RuleSettings::owners_open_everything().as_ref());
+    assert_eq!(at.store.access_rules(young).await.expect("answers").len(), 1);
+    assert!(at.store.access_rules(careful).await.expect("answers").is_empty(), "whoever deleted it keeps none");
+
+    assert_eq!(at.store.give_first_rules(SOON).await.expect("gives"), 0);
+    let which = (old, given[0].id, 1);
+    at.store.delete_access_rule(which, &Origin::operator(), SOON).await.expect("deletes");
+    assert_eq!(at.store.give_first_rules(SOON).await.expect("gives"), 0, "it was given, and is known to have been");
 }

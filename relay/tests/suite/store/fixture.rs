@@ -1,5 +1,6 @@
 //! An empty store, and short ways to fill it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use podlatch_protocol::id::{AgentId, ClusterId, JoinTokenId, LoginSessionId, OrganisationId, SessionId, UserId};
@@ -22,6 +23,7 @@ use podlatch_relay::store::{
     DatabaseUrl, NewCluster, NewJoinToken, NewLoginSession, NewOrganisation, NewSignInLink, Store,
 };
 use sqlx::ConnectOptions;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
@@ -52,6 +54,27 @@ impl Fixture {
 
     pub(crate) async fn postgres() -> Self {
         Self::open(&new_database_url().await, tempfile::tempdir().expect("a folder")).await
+    }
+
+    /// As it is after an update from a relay whose newest migration was `version`, where there was an organisation.
+    pub(crate) async fn updated(url: &DatabaseUrl, folder: TempDir, version: i64, there: OrganisationId) -> Self {
+        let old = sqlx::migrate!().iter().filter(|migration| migration.version <= version).cloned().collect();
+        let migrator = Migrator { migrations: Cow::Owned(old), ..Migrator::DEFAULT };
+        let insert = "INSERT INTO organisations (id, name, created_at) VALUES ($1, 'Old', 5)";
+        match url {
+            DatabaseUrl::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+                let mut database = options.connect().await.expect("opens");
+                migrator.run(&mut database).await.expect("migrates");
+                sqlx::query(insert).bind(there.as_uuid()).execute(&mut database).await.expect("inserts");
+            }
+            DatabaseUrl::Postgres(options) => {
+                let mut database = options.connect().await.expect("opens");
+                migrator.run(&mut database).await.expect("migrates");
+                sqlx::query(insert).bind(there.as_uuid()).execute(&mut database).await.expect("inserts");
+            }
+        }
+        Self::open(url, folder).await
     }
 
     async fn open(url: &DatabaseUrl, folder: TempDir) -> Self {

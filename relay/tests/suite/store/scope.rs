@@ -34,6 +34,7 @@ const UNSCOPED: &[(&str, &str, &str)] = &[
     ("invitations.rs", "guest", "whether a link would open what its person has elsewhere"),
     // The relay itself, about all that it serves.
     ("rights.rs", "session_rights", "the relay ages every live session, each by its own organisation's facts"),
+    ("access_rules.rs", "give_first_rules", "each organisation that is older than rules gets its own first one"),
     ("public_clusters.rs", "public_clusters", "the relay reaches all of them, each for its own organisation"),
     ("agents.rs", "revoked_agents", "the tunnel refuses all of them"),
     ("sessions/mod.rs", "unfinished_sessions", "what a relay that starts takes up again"),
