@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use podlatch_protocol::id::ClusterId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{ClusterBody, find, labels, name, taken};
@@ -33,7 +33,7 @@ pub struct ClusterChangeBody {
 }
 
 /// How long sessions may live. What is null or left out is as the organisation says.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "the unit belongs into the name")]
 pub struct LimitsBody {
@@ -82,6 +82,17 @@ pub async fn patch(
     Ok(Json(ClusterBody::new(find(&app, &context, id).await?, &app.agents)))
 }
 
+impl From<LimitSettings> for LimitsBody {
+    fn from(limits: LimitSettings) -> Self {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        Self {
+            session_max_seconds: seconds(limits.session_max),
+            idle_after_seconds: seconds(limits.idle_after),
+            idle_close_seconds: seconds(limits.idle_close),
+        }
+    }
+}
+
 impl TryFrom<LimitsBody> for LimitSettings {
     type Error = Problem;
 
@@ -121,7 +132,9 @@ mod tests {
         let changed = patch(json!({ "name": "paris" })).await.json();
         assert_eq!((&changed["name"], &changed["labels"]), (&json!("paris"), &json!({ "env": "prod" })));
         let limits = json!({ "session_max_seconds": 3600, "idle_close_seconds": null });
-        assert_eq!(patch(json!({ "limits": limits })).await.status, 200);
+        let changed = patch(json!({ "limits": limits })).await.json();
+        let shown = json!({ "session_max_seconds": 3600, "idle_after_seconds": null, "idle_close_seconds": null });
+        assert_eq!(changed["limits"], shown);
         let stored = relay.app.store.limit_settings(cluster.organisation, cluster.id).await.expect("answers");
         assert!(stored.iter().any(|limits| limits.session_max == Some(Duration::from_hours(1))), "{stored:?}");
 
