@@ -150,7 +150,7 @@ async fn a_provider_is_its_organisations_alone(at: Fixture) {
         .create_sign_in_provider(&provider(&at, &bob, "Office"), &by, START)
         .await
         .expect("another organisation's name");
-    assert_eq!(store.sign_in_providers(ada.organisation.id).await.expect("answers"), [new.clone()]);
+    assert_eq!(store.sign_in_providers(ada.organisation.id).await.expect("answers"), std::slice::from_ref(&new));
     assert_eq!(store.sign_in_provider(bob.organisation.id, new.id).await.expect("answers"), None);
     let stolen = SignInProvider { organisation: bob.organisation.id, ..new.clone() };
     let changed = store.change_sign_in_provider(&stolen, &by, SOON).await;
