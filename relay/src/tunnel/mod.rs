@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::http::guesses::Guesses;
 use crate::http::rate_limit::RateLimiter;
 use crate::pki::{Ca, IssuedCertificate, PkiError};
 use crate::store::Store;
@@ -85,6 +86,8 @@ pub struct Context {
     pub tasks: TaskTracker,
     /// How many refusals of one address are audited: [`refusal_limit`].
     pub refusals: Arc<RateLimiter>,
+    /// Bounds how often one address may guess at join tokens.
+    pub guesses: Guesses,
 }
 
 impl Context {
