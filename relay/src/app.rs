@@ -7,7 +7,7 @@ use crate::auth::sign_in::SignInMethods;
 use crate::clock::Clock;
 use crate::config::{Config, PublicUrl};
 use crate::entropy::Entropy;
-use crate::http::rate_limit::RateLimiter;
+use crate::http::guesses::Guesses;
 use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
 use crate::outbound::Dialler;
@@ -49,8 +49,8 @@ pub struct App {
     pub archives: Archives,
     /// Plays recordings.
     pub replays: Replays,
-    /// Bounds how often one address may try to sign in.
-    pub sign_in_limiter: Arc<RateLimiter>,
+    /// Bounds how often somebody may guess at a secret.
+    pub guesses: Guesses,
     /// The ways to sign in.
     pub sign_in: SignInMethods,
 }

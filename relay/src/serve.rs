@@ -17,7 +17,8 @@ use crate::clock::{Clock, UnixMillis};
 use crate::config::{Config, PublicUrl};
 use crate::data_folder::{self, DataFolderLock};
 use crate::entropy::Entropy;
-use crate::http::{self, rate_limit};
+use crate::http;
+use crate::http::guesses::Guesses;
 use crate::joining::Joining;
 use crate::lifecycle::{Lifecycle, Signals};
 use crate::outbound::{Dialler, SystemResolver};
@@ -77,7 +78,8 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     let news = agents.subscribe();
     let authority = Arc::new(load_authority(config.data.clone(), clock.now()).await?);
     let parts = (store.clone(), Arc::clone(&authority), clock.clone(), entropy.clone());
-    let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, agents.clone())?;
+    let guesses = Guesses::default();
+    let tunnel_listener = listen_for_agents(config.tunnel_listen, parts, guesses.clone(), agents.clone())?;
     let tunnel = tunnel_listener.address()?;
     let dialler = Dialler::new(config.outbound.clone(), Arc::new(SystemResolver));
     let app = App {
@@ -95,7 +97,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         sessions: sessions.clone(),
         archives,
         replays: Replays::default(),
-        sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+        guesses,
         sign_in,
     };
     app.lifecycle.spawn(follow_agents(app.clone(), news));
@@ -204,10 +206,11 @@ async fn store_activity(app: App) {
 fn listen_for_agents(
     address: SocketAddr,
     (store, ca, clock, entropy): (Store, Arc<Ca>, Clock, Entropy),
+    guesses: Guesses,
     agents: Agents,
 ) -> anyhow::Result<Tunnel> {
     let (tasks, refusals) = (TaskTracker::new(), Arc::new(tunnel::refusal_limit()));
-    let context = tunnel::Context { store, ca, clock, entropy, tasks, refusals };
+    let context = tunnel::Context { store, ca, clock, entropy, tasks, refusals, guesses };
     Ok(Tunnel::start(address, context, agents)?)
 }
 

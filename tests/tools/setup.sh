@@ -11,9 +11,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 POD_PACKAGES=(busybox-static vim less htop tmux zsh fish procps util-linux)
 # The Python that checks the chart and the policy.
 CHECK_PACKAGES=(python3 python3-venv)
-# What the tests start themselves: a browser with a font, a database server, programs that ask for passwords, and one that sees what
-# system calls are made.
-TEST_PACKAGES=(chromium fonts-dejavu-core postgresql openssl openssh-client curl wget zip strace "${CHECK_PACKAGES[@]}")
+# Programs that ask for passwords.
+ASKING_PACKAGES=(curl dropbear-bin gpg gpg-agent mariadb-client-core openssh-client openssl passwd pinentry-curses sudo wget zip)
+# What the tests start themselves: a browser with a font, a database server, and a program that sees what system calls are made.
+TEST_PACKAGES=(chromium fonts-dejavu-core postgresql strace "${ASKING_PACKAGES[@]}" "${CHECK_PACKAGES[@]}")
 
 goal=${1:?usage: setup.sh demo | check | test | bench}
 mkdir -p "$root/target"

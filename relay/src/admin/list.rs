@@ -16,6 +16,8 @@ use crate::store::{Cursor, Page, PageRequest, SessionFilter, StateFilter, StoreE
 pub enum ListCommand {
     /// Organisations
     Organisations,
+    /// People, with what they are in which organisation
+    People(OrganisationFilter),
     /// Clusters that are not revoked
     Clusters(OrganisationFilter),
     /// Agents of a cluster
@@ -39,6 +41,7 @@ pub struct OrganisationFilter {
 pub(super) async fn run(desk: &Desk, command: ListCommand) -> anyhow::Result<Box<dyn Answer>> {
     Ok(match command {
         ListCommand::Organisations => Box::new(organisations(desk).await?),
+        ListCommand::People(filter) => Box::new(people(desk, &filter).await?),
         ListCommand::Clusters(filter) => Box::new(clusters(desk, &filter).await?),
         ListCommand::Agents { cluster } => Box::new(agents(desk, &cluster).await?),
         ListCommand::Sessions(filter) => Box::new(sessions(desk, &filter).await?),
@@ -56,6 +59,19 @@ struct OrganisationRow {
     id: String,
     name: String,
     created_at: UnixMillis,
+}
+
+#[derive(Debug, Serialize)]
+struct PersonRow {
+    id: String,
+    email: String,
+    name: String,
+    organisation: String,
+    role: &'static str,
+    /// `active`; `suspended` in this organisation; or `account_suspended`, on the whole relay.
+    status: &'static str,
+    joined_at: UnixMillis,
+    last_seen_at: Option<UnixMillis>,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,6 +114,24 @@ async fn organisations(desk: &Desk) -> anyhow::Result<Listed<OrganisationRow>> {
         created_at: organisation.created_at,
     };
     Ok(Listed { items: items.into_iter().map(row).collect() })
+}
+
+async fn people(desk: &Desk, filter: &OrganisationFilter) -> anyhow::Result<Listed<PersonRow>> {
+    let mut items = Vec::new();
+    for organisation in chosen(desk, filter).await? {
+        let found = all(async |page| desk.store.list_people(organisation.id, page).await).await?;
+        items.extend(found.into_iter().map(|person| PersonRow {
+            id: person.user.id.to_string(),
+            email: person.user.email.to_string(),
+            name: person.user.name.to_string(),
+            organisation: organisation.name.to_string(),
+            role: person.role.slug(),
+            status: person.status(),
+            joined_at: person.joined_at,
+            last_seen_at: person.last_seen_at,
+        }));
+    }
+    Ok(Listed { items })
 }
 
 async fn clusters(desk: &Desk, filter: &OrganisationFilter) -> anyhow::Result<Listed<ClusterRow>> {
@@ -191,6 +225,14 @@ impl<R: Line> fmt::Display for Listed<R> {
 impl Line for OrganisationRow {
     fn line(&self) -> String {
         format!("{}  {}  since {}", self.id, self.name, self.created_at)
+    }
+}
+
+impl Line for PersonRow {
+    fn line(&self) -> String {
+        let seen = self.last_seen_at.map_or("never signed in".to_owned(), |seen| format!("last seen {seen}"));
+        let Self { id, email, organisation, role, status, joined_at, .. } = self;
+        format!("{id}  {email}  {role} of {organisation}  {status}  since {joined_at}  {seen}")
     }
 }
 

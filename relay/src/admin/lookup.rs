@@ -4,7 +4,8 @@ use anyhow::{anyhow, bail};
 use podlatch_protocol::id::OrganisationId;
 
 use crate::domain::cluster::Cluster;
-use crate::domain::organisation::Organisation;
+use crate::domain::name::Email;
+use crate::domain::organisation::{Membership, Organisation};
 use crate::store::Store;
 
 pub(super) async fn organisation(store: &Store, named: &str) -> anyhow::Result<Organisation> {
@@ -17,6 +18,24 @@ pub(super) async fn organisation(store: &Store, named: &str) -> anyhow::Result<O
         (Some(one), None) => Ok(one),
         (None, _) => bail!("there is no organisation {named:?}; `admin list organisations` shows those that there are"),
         (Some(_), Some(_)) => bail!("several organisations are called {named:?}; give the id of the one you mean"),
+    }
+}
+
+/// The one membership of the person with this address that is meant.
+pub(super) async fn membership(store: &Store, email: &Email, organisation: Option<&str>) -> anyhow::Result<Membership> {
+    let mut found = store.memberships_of(email).await?;
+    if let Some(wanted) = organisation {
+        found.retain(|membership| {
+            let organisation = &membership.organisation;
+            organisation.id.to_string() == wanted || organisation.name.as_str() == wanted
+        });
+    }
+    match (found.pop(), found.pop()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => bail!("nobody with the address {email} is there; `admin list people` shows who is"),
+        (Some(_), Some(_)) => {
+            bail!("{email} is in several organisations; say which with --organisation and its id")
+        }
     }
 }
 

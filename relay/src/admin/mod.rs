@@ -3,6 +3,7 @@
 mod answer;
 mod create_cluster;
 mod create_organisation;
+mod invite;
 mod join_command;
 mod join_token;
 mod list;
@@ -10,7 +11,9 @@ mod lookup;
 mod retention;
 mod revoke;
 mod set_limits;
+mod set_password;
 mod sign_in_link;
+mod suspend;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,6 +25,7 @@ use self::answer::{Answer, Format};
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{AddressArgs, DataArgs, PublicUrl};
 use crate::data_folder;
+use crate::domain::people::Suspension;
 use crate::entropy::Entropy;
 use crate::store::Store;
 
@@ -52,6 +56,10 @@ pub enum AdminCommand {
     CreateOrganisation(create_organisation::CreateOrganisationArgs),
     /// Print a new one-time sign-in link for somebody
     SignInLink(sign_in_link::SignInLinkArgs),
+    /// Invite somebody into an organisation; prints their one-time link
+    Invite(invite::InviteArgs),
+    /// Set somebody's password, read from standard input or a file; counts where the relay runs with --password-sign-in
+    SetPassword(set_password::SetPasswordArgs),
     /// Register a private cluster, and print how to install its agent; or a public one (--public), with a kubeconfig
     CreateCluster(create_cluster::CreateClusterArgs),
     /// Print a new one-use join token for a cluster, and how to install its agent
@@ -63,6 +71,12 @@ pub enum AdminCommand {
     /// List what there is
     #[command(subcommand)]
     List(list::ListCommand),
+    /// Suspend somebody, or a whole organisation: logins, tokens and sessions end within seconds, until it is lifted
+    #[command(subcommand)]
+    Suspend(suspend::SuspendCommand),
+    /// Lift a suspension
+    #[command(subcommand)]
+    Restore(suspend::SuspendCommand),
     /// Withdraw a right for good
     #[command(subcommand)]
     Revoke(revoke::RevokeCommand),
@@ -114,11 +128,15 @@ pub async fn run(args: AdminArgs, out: &mut (dyn Write + Send)) -> anyhow::Resul
     let answer: Box<dyn Answer> = match args.command {
         AdminCommand::CreateOrganisation(args) => Box::new(create_organisation::run(&desk, args).await?),
         AdminCommand::SignInLink(args) => Box::new(sign_in_link::run(&desk, args).await?),
+        AdminCommand::Invite(args) => Box::new(invite::run(&desk, args).await?),
+        AdminCommand::SetPassword(args) => Box::new(set_password::run(&desk, args).await?),
         AdminCommand::CreateCluster(args) => create_cluster::run(&desk, args).await?,
         AdminCommand::JoinToken(args) => Box::new(join_token::run(&desk, args).await?),
         AdminCommand::SetLimits(args) => Box::new(set_limits::run(&desk, args).await?),
         AdminCommand::RecordingRetention(args) => Box::new(retention::run(&desk, args).await?),
         AdminCommand::List(command) => list::run(&desk, command).await?,
+        AdminCommand::Suspend(command) => Box::new(suspend::run(&desk, command, Suspension::Suspend).await?),
+        AdminCommand::Restore(command) => Box::new(suspend::run(&desk, command, Suspension::Lift).await?),
         AdminCommand::Revoke(command) => Box::new(revoke::run(&desk, command).await?),
     };
     desk.store.close().await;

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 
-use super::Desk;
+use super::{Desk, lookup};
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::UnixMillis;
 use crate::config::PublicUrl;
@@ -40,18 +39,8 @@ pub(super) struct SignInLink {
 
 pub(super) async fn run(desk: &Desk, args: SignInLinkArgs) -> anyhow::Result<SignInLink> {
     let public_url = desk.public_url()?;
-    let mut memberships = desk.store.memberships_of(&args.email).await?;
-    if let Some(wanted) = &args.organisation {
-        memberships.retain(|membership| {
-            let organisation = &membership.organisation;
-            organisation.id.to_string() == *wanted || organisation.name.as_str() == wanted
-        });
-    }
-    match memberships.as_slice() {
-        [membership] => issue(desk, membership, &public_url).await,
-        [] => bail!("nobody with the address {} is there; `admin list organisations` shows what there is", args.email),
-        _ => bail!("{} is in several organisations; say which with --organisation and its id", args.email),
-    }
+    let membership = lookup::membership(&desk.store, &args.email, args.organisation.as_deref()).await?;
+    issue(desk, &membership, &public_url).await
 }
 
 /// Makes a link for a member.

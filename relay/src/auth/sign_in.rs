@@ -9,7 +9,8 @@ use super::passkeys::Passkeys;
 use super::password::Passwords;
 use crate::config::PublicUrl;
 use crate::entropy::Entropy;
-use crate::http::rate_limit::{self, AccountLimiter, RateLimiter};
+use crate::http::guesses::SIGN_IN_PAGES;
+use crate::http::rate_limit::RateLimiter;
 use crate::outbound::AddressPolicy;
 
 /// Whether people may sign in with a password.
@@ -30,8 +31,6 @@ pub struct SignInMethods {
     pub passkeys: Option<Passkeys>,
     /// How providers are asked.
     pub providers: ProviderHttp,
-    /// Bounds how often a password of one account may be tried.
-    pub per_account: Arc<AccountLimiter>,
     /// Bounds how often one address may ask what is offered, and set out.
     pub looks: Arc<RateLimiter>,
 }
@@ -52,8 +51,7 @@ impl SignInMethods {
             passwords,
             passkeys: Passkeys::at(url),
             providers: ProviderHttp::new(issuers),
-            per_account: Arc::new(rate_limit::for_accounts()),
-            looks: Arc::new(rate_limit::for_sign_in_pages()),
+            looks: Arc::new(RateLimiter::new(SIGN_IN_PAGES)),
         })
     }
 }

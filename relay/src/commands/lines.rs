@@ -9,6 +9,7 @@ use super::matching::{self, Found};
 use super::prompt::{Editor, Kind, Prompts};
 use super::scan::{Scan, Stop};
 use super::screen::{self, Remembered, Row, Screen};
+use super::strokes::Stroke;
 use super::typed::{Line, Submit, Typed};
 use crate::clock::UnixMillis;
 
@@ -26,6 +27,10 @@ const PASTED: Duration = Duration::from_millis(100);
 pub(super) struct Accepted {
     pub(super) text: String,
     pub(super) confidence: f32,
+    /// Names the Enter that submitted it.
+    pub(super) entered: u64,
+    /// When that came.
+    pub(super) at: UnixMillis,
 }
 
 /// Finds accepted lines.
@@ -143,6 +148,15 @@ impl Lines {
         let mut keys = std::mem::take(&mut self.keys);
         keys.feed(bytes, at, |key| self.key(key, at));
         self.keys = keys;
+    }
+
+    /// Follows typing of which the keys are not known.
+    pub(super) fn stroke(&mut self, stroke: Stroke, at: UnixMillis) {
+        match stroke {
+            Stroke::Begin => self.key(Key::Other, at),
+            Stroke::Enter => self.key(Key::Enter, at),
+            Stroke::Interrupt => self.key(Key::Interrupt, at),
+        }
     }
 
     fn key(&mut self, key: Key, at: UnixMillis) {
@@ -269,7 +283,7 @@ impl Lines {
                 let fits = submit == Submit::Interrupt
                     || screen::find_suffix(&found.text, &line.text).is_some()
                     || (line.moved && found.text.contains(&line.text));
-                if !fits || found.text.is_empty() || place.below > 0 || self.screen.cursor_at_margin() {
+                if !fits || found.text.is_empty() || place.below > 0 || self.screen.cursor_row_is_full() {
                     return None;
                 }
                 found.clone()
@@ -340,7 +354,7 @@ impl Lines {
             (false, Kind::Known | Kind::Continuation) => 0.85,
             (false, Kind::New) => 0.7,
         };
-        Some(Accepted { text: text.to_owned(), confidence })
+        Some(Accepted { text: text.to_owned(), confidence, entered: line.number, at: line.at })
     }
 }
 

@@ -28,6 +28,9 @@ pub(super) fn typed_line(lines: &VecDeque<Line>, text: &str) -> Option<(usize, S
     if let Some(index) = one {
         return Some((index, lines[index].text.clone()));
     }
+    if let Some(index) = lines.iter().position(|line| line.exact && interrupted(text, &line.text)) {
+        return Some((index, lines[index].text.clone()));
+    }
     for first in 0..lines.len() {
         let mut joined = String::new();
         for (index, line) in
@@ -52,6 +55,26 @@ pub(super) fn typed_line(lines: &VecDeque<Line>, text: &str) -> Option<(usize, S
     let index = lines.iter().position(nearly)?;
     let expected = if ends_with_command(&lines[index].text, text) { text } else { &lines[index].text };
     Some((index, expected.to_owned()))
+}
+
+/// Whether a line was typed while another program wrote into it: each row begins with the next part of it, or with none, and
+/// goes on with what the program wrote.
+fn interrupted(shown: &str, typed: &str) -> bool {
+    const ROWS: std::ops::RangeInclusive<usize> = 2..=20;
+    if !ROWS.contains(&shown.lines().count()) {
+        return false;
+    }
+    let mut rest = typed.trim_end();
+    for (index, row) in shown.lines().enumerate() {
+        let same: usize =
+            row.chars().zip(rest.chars()).take_while(|(one, other)| one == other).map(|(one, _)| one.len_utf8()).sum();
+        // All of it in the first row is a line that others follow.
+        if index == 0 && (same == 0 || same == rest.len()) {
+            return false;
+        }
+        rest = &rest[same..];
+    }
+    rest.is_empty()
 }
 
 /// Whether a line that is longer than the screen was typed as far as the screen shows it.
@@ -116,4 +139,21 @@ pub(super) fn without_indent(text: &str, width: usize) -> String {
         .map(|(index, line)| if index == 0 { line } else { line.trim_start() })
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_another_program_wrote_into_is_the_one_that_was_typed() {
+        assert!(interrupted("echo tynoise\nped", "echo typed"));
+        assert!(interrupted("echo tynoise\nped\nmore noise", "echo typed "));
+        assert!(interrupted("echo tynoise\nanother\nped", "echo typed"));
+        for (shown, typed) in
+            [("echo typed", "echo typed"), ("noise\necho typed", "echo typed"), ("echo typed\nnoise", "echo typed")]
+        {
+            assert!(!interrupted(shown, typed), "{shown:?}");
+        }
+    }
 }

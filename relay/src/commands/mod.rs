@@ -12,15 +12,30 @@ mod matching;
 mod prompt;
 mod scan;
 mod screen;
+mod strokes;
 mod tracker;
 mod typed;
 
+pub use strokes::{Stroke, Strokes};
 pub use tracker::Tracker;
 
 use crate::clock::UnixMillis;
 
-/// Longest text of one command that is kept, in bytes; what is longer is cut after its secrets were replaced.
-pub const MAX_COMMAND_BYTES: usize = 64 * 1024;
+/// Longest text of one command that is kept, in characters, as the shells that mark cut it; what is longer is cut after its
+/// secrets were replaced.
+pub const MAX_COMMAND_CHARACTERS: usize = 16 * 1024;
+
+/// The same in bytes.
+pub const MAX_COMMAND_BYTES: usize = 4 * MAX_COMMAND_CHARACTERS;
+
+/// Whether a command is here as it was submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// It was longer than [`MAX_COMMAND_CHARACTERS`]: its beginning.
+    Cut,
+}
 
 /// A command that a person submitted at a shell's prompt.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +47,11 @@ pub struct Command {
     pub text: String,
     /// How it was found.
     pub source: Source,
+    /// Whether `text` is all of it.
+    pub extent: Extent,
+    /// Names the Enter that submitted it, the same whenever the same typing is followed, and grows with time; `None` where
+    /// marks told of it.
+    pub entered: Option<u64>,
     /// How sure it is, from 0 to 1; marks are 1.
     pub confidence: f32,
     /// How it ended, where the shell told.

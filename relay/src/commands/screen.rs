@@ -80,9 +80,12 @@ impl Screen {
         self.model.terminal().cursor().col == 0
     }
 
-    /// Whether the cursor waits behind the last column for a character that wraps.
-    pub(super) fn cursor_at_margin(&self) -> bool {
-        self.model.terminal().cursor().col >= self.model.terminal().size().0
+    /// Whether the line in the cursor's row goes on in the next one, as far as can be seen: the row is full.
+    pub(super) fn cursor_row_is_full(&self) -> bool {
+        let terminal = self.model.terminal();
+        let line = terminal.screen().line(terminal.cursor().row);
+        let last = line.and_then(|line| line.cells().last());
+        terminal.cursor().col >= terminal.size().0 || last.is_some_and(|cell| cell.width() == 0 || cell.char() != ' ')
     }
 
     /// What is left and right of the cursor in its row; the left part with the rows that wrap into it.

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use podlatch_protocol::terminal::TerminalSize;
 
-use super::lines::Lines;
+use super::lines::{Accepted, Lines};
 use super::redact::{REPLACEMENT, Redacted, redact};
-use super::{Command, Event, MAX_COMMAND_BYTES, Mark, Secrets, Source};
+use super::{Command, Event, Extent, MAX_COMMAND_BYTES, MAX_COMMAND_CHARACTERS, Mark, Secrets, Source, Stroke};
 use crate::clock::UnixMillis;
 
 /// Events that wait to be taken; the oldest go first when nobody takes them.
@@ -94,7 +94,7 @@ impl Tracker {
             if self.marked_shell_reads {
                 self.marked_line = MarkedLine::Shown;
             } else if !self.marked_line.is(&line.text) {
-                self.submit(&line.text, Source::Screen, line.confidence, at);
+                self.submit(&line, Source::Screen);
             }
         }
     }
@@ -102,6 +102,11 @@ impl Tracker {
     /// What the person's terminal sent: keys, pastes, and its own replies to programs.
     pub fn input(&mut self, bytes: &[u8], at: UnixMillis) {
         self.lines.input(bytes, at);
+    }
+
+    /// What is known of typing whose keys were not kept.
+    pub fn stroke(&mut self, stroke: Stroke, at: UnixMillis) {
+        self.lines.stroke(stroke, at);
     }
 
     /// The terminal has a new size from here on.
@@ -126,8 +131,7 @@ impl Tracker {
             Mark::CommandLine(text) => {
                 self.finished(None);
                 self.marked_line.told(&text);
-                let command = self.submit(&text, Source::Marks, 1.0, at);
-                self.running = command;
+                self.running = self.submit(&Accepted { text, confidence: 1.0, entered: 0, at }, Source::Marks);
             }
             Mark::Finished(exit_code) => {
                 self.finished(exit_code);
@@ -154,21 +158,27 @@ impl Tracker {
         }
     }
 
-    fn submit(&mut self, text: &str, source: Source, confidence: f32, at: UnixMillis) -> Option<Command> {
-        let text = text.trim_end();
+    fn submit(&mut self, line: &Accepted, source: Source) -> Option<Command> {
+        let text = line.text.trim_end();
         if text.trim_start().is_empty() {
             return None;
         }
+        let end = text.char_indices().nth(MAX_COMMAND_CHARACTERS - 1);
+        let extent = if end.is_some() { Extent::Cut } else { Extent::Whole };
         let text = beginning_of(text);
         let Redacted { mut text, count: redactions } = match self.secrets {
             Secrets::Keep => Redacted { text: text.to_owned(), count: 0 },
             Secrets::Redact => self.redact(text),
         };
-        text.truncate(text.floor_char_boundary(MAX_COMMAND_BYTES));
+        if let Some((end, _)) = text.char_indices().nth(MAX_COMMAND_CHARACTERS) {
+            text.truncate(end);
+        }
         self.submitted += 1;
         let number = self.submitted;
         let cwd = self.cwd.clone().filter(|_| source == Source::Marks);
-        let command = Command { number, text, source, confidence, exit_code: None, cwd, redactions, at };
+        let entered = (source == Source::Screen).then_some(line.entered);
+        let (confidence, exit_code, at) = (line.confidence, None, line.at);
+        let command = Command { number, text, source, extent, entered, confidence, exit_code, cwd, redactions, at };
         self.push(Event::Submitted(command.clone()));
         Some(command)
     }

@@ -37,12 +37,16 @@ pub(super) struct Line {
     pub(super) moved: bool,
     pub(super) submit: Submit,
     pub(super) at: UnixMillis,
+    /// Names it; see [`super::Command::entered`].
+    pub(super) number: u64,
 }
 
 /// The line that is being typed, and the submitted ones.
 #[derive(Debug, Default)]
 pub(super) struct Typed {
     current: Current,
+    /// Of the line that was submitted last.
+    number: u64,
     pub(super) lines: VecDeque<Line>,
 }
 
@@ -89,8 +93,15 @@ impl Typed {
             self.lines.pop_front();
         }
         let text = current.characters.into_iter().collect();
-        self.lines.push_back(Line { text, exact: !current.inexact, moved: current.moved, submit, at });
+        self.number = number_at(at).max(self.number + 1);
+        let number = self.number;
+        self.lines.push_back(Line { text, exact: !current.inexact, moved: current.moved, submit, at, number });
     }
+}
+
+/// The number of the first line of a millisecond; there are some more for others.
+fn number_at(at: UnixMillis) -> u64 {
+    at.since_epoch() << 12
 }
 
 impl Current {

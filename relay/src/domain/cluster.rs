@@ -4,6 +4,7 @@ use podlatch_protocol::id::{ClusterId, OrganisationId};
 
 use super::labels::Labels;
 use super::name::DisplayName;
+use super::session_limits::LimitSettings;
 use crate::clock::UnixMillis;
 
 /// How the relay reaches a cluster.
@@ -43,6 +44,8 @@ pub struct Cluster {
     pub cluster_type: ClusterType,
     /// By what access rules may find it.
     pub labels: Labels,
+    /// How long its sessions may live.
+    pub limits: LimitSettings,
     /// When it was registered.
     pub created_at: UnixMillis,
     /// When it was revoked, if it was. Nothing enrols, connects or opens in it since.

@@ -26,6 +26,17 @@ pub struct Person {
     pub groups: Vec<(GroupId, DisplayName)>,
 }
 
+impl Person {
+    /// `active`; `suspended` in this organisation; or `account_suspended` by the operator.
+    pub const fn status(&self) -> &'static str {
+        match (self.account_suspended_at, self.suspended_at) {
+            (Some(_), _) => "account_suspended",
+            (None, Some(_)) => "suspended",
+            (None, None) => "active",
+        }
+    }
+}
+
 /// A group of people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
@@ -89,6 +100,25 @@ pub struct Invitation {
     pub created_at: UnixMillis,
     /// Until when it is good.
     pub expires_at: UnixMillis,
+}
+
+/// What the operator does with an account or an organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspension {
+    /// It may do nothing for now.
+    Suspend,
+    /// It may again.
+    Lift,
+}
+
+impl Suspension {
+    /// Since when it is suspended, if this is done now, in milliseconds; as it is stored.
+    pub fn since(self, now: UnixMillis) -> Option<i64> {
+        match self {
+            Self::Suspend => Some(now.get()),
+            Self::Lift => None,
+        }
+    }
 }
 
 /// What is to become of a member.

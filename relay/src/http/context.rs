@@ -2,16 +2,17 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use podlatch_protocol::id::OrganisationId;
 
 use super::client::ClientAddress;
 use super::credential::Credential;
-use super::guesses::too_many;
+use super::guesses::{self, Secret};
 use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::auth::token::TokenHash;
 use crate::clock::UnixMillis;
-use crate::domain::access::{Action, Actor, Decision, authorize};
-use crate::domain::audit::{self, NewEvent, Origin, Outcome, Place};
+use crate::domain::access::{Action, Actor, Administration, Decision, authorize};
+use crate::domain::audit::{self, NO_ORGANISATION, NewEvent, Origin, Outcome, Place};
 use crate::domain::login::LoginKind;
 use crate::domain::organisation::{ClientInfo, LoginSession};
 
@@ -40,6 +41,18 @@ impl CallContext {
                 Err(Problem::new(ProblemKind::Forbidden, why))
             }
         }
+    }
+
+    /// Goes on only for who may administer this part of their organisation; says which organisation that is. Cancel safe.
+    pub async fn require_administration(
+        &self,
+        app: &App,
+        part: Administration,
+        place: Place,
+    ) -> Result<OrganisationId, Problem> {
+        let organisation = self.actor.organisation;
+        self.require(app, Action::Administer { organisation, part }, place).await?;
+        Ok(organisation)
     }
 
     /// The same for something whose very existence is nobody else's business: a refusal looks like "not found". Cancel safe.
@@ -122,12 +135,16 @@ async fn login(app: &App, hash: &TokenHash, now: UnixMillis) -> Result<Option<Lo
 /// A token that is none costs its address a try. A good one never does, however many bad ones come from the same address.
 async fn no_token(parts: &mut Parts, app: &App, now: UnixMillis) -> Problem {
     let Ok(ClientAddress(address)) = ClientAddress::from_request_parts(parts, app).await;
-    match app.sign_in_limiter.take(address, now) {
+    let Ok(client) = ClientInfo::from_request_parts(parts, app).await;
+    match app.guesses.bad(Secret::ApiToken, address, now) {
         Ok(()) => Problem::new(
             ProblemKind::Unauthenticated,
             "This is not an API token of this relay. Check that the whole token was copied: plt_ and 43 characters.",
         ),
-        Err(wait) => too_many(wait, "use an API token"),
+        Err(limited) => {
+            let event = guesses::guessing(NO_ORGANISATION, Origin::unknown(client), now);
+            guesses::refuse(&app.store, Secret::ApiToken, limited, event).await
+        }
     }
 }
 
@@ -139,6 +156,7 @@ mod tests {
 
     use crate::domain::login::Scope;
     use crate::domain::organisation::Role;
+    use crate::http::guesses;
     use crate::http::testing::{SignedIn, TestRelay};
 
     const ME: &str = "/api/v1/me";
@@ -185,11 +203,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_credential_in_an_address_counts_for_nothing() {
+        let (relay, ada) = ada().await;
+        let token = relay.api_token(&ada, Scope::ALL).await;
+        let (_, token) = token.split_once(' ').expect("a scheme");
+        let (_, cookie) = ada.cookie.split_once('=').expect("a pair");
+        for name in ["token", "access_token", "api_token", "authorization", "ticket", "podlatch", "jwt"] {
+            for secret in [token, cookie] {
+                let path = format!("{ME}?{name}={secret}");
+                relay.get(&path).send().await.assert_problem(401, "unauthenticated");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn guessing_tokens_is_slowed_down_and_a_good_one_still_works() {
         let (relay, ada) = ada().await;
         let (token, guess) = (relay.api_token(&ada, []).await, format!("Bearer plt_{}", "A".repeat(43)));
         let me = async |token: &str| relay.get(ME).header("authorization", token).send().await;
-        for _ in 0..crate::http::rate_limit::SIGN_IN_BURST {
+        for _ in 0..guesses::BY_ADDRESS.burst {
             me(&guess).await.assert_problem(401, "unauthenticated");
         }
         me(&guess).await.assert_problem(429, "too_many_requests");

@@ -53,18 +53,41 @@ pub fn set_flow(url: &PublicUrl, token: &Token, lifetime: Duration) -> Result<He
 
 /// The hash of the mark of a browser that comes back. `None` without exactly one.
 pub fn flow(url: &PublicUrl, headers: &HeaderMap) -> Option<TokenHash> {
-    let name = flow_name(url);
-    let mut values = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter_map(|(key, value)| (key == name).then_some(value));
+    let mut values = named(flow_name(url), headers);
     match (values.next(), values.next()) {
         (Some(value), None) => TokenHash::parse(TokenKind::Challenge, value),
         _ => None,
     }
+}
+
+/// How long a browser is known in which somebody signed in.
+pub const KNOWN_BROWSER_LIFETIME: Duration = Duration::from_hours(180 * 24);
+
+/// The name of the cookie by which a browser is known.
+fn known_browser_name(url: &PublicUrl) -> &'static str {
+    match url.scheme() {
+        Scheme::Https => "__Host-podlatch-known",
+        Scheme::Http => "podlatch-known",
+    }
+}
+
+/// `Set-Cookie` for a browser that is known from now on.
+pub fn set_known_browser(url: &PublicUrl, sealed: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let secure = match url.scheme() {
+        Scheme::Https => "; Secure",
+        Scheme::Http => "",
+    };
+    let (name, seconds) = (known_browser_name(url), KNOWN_BROWSER_LIFETIME.as_secs());
+    let text = format!("{name}={sealed}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    let mut value = HeaderValue::from_str(&text)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What a browser shows to be known. `None` without exactly one.
+pub fn known_browser<'a>(url: &PublicUrl, headers: &'a HeaderMap) -> Option<&'a str> {
+    let mut values = named(known_browser_name(url), headers);
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// The hash of the login session that a request's cookie names. `None` without exactly one well-formed cookie: two of one
@@ -83,7 +106,11 @@ pub fn is_present(url: &PublicUrl, headers: &HeaderMap) -> bool {
 }
 
 fn values<'a>(url: &PublicUrl, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
-    let name = name(url);
+    named(name(url), headers)
+}
+
+/// The values of every cookie of a name.
+fn named<'a>(name: &'static str, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()

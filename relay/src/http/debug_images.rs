@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::JsonBody;
@@ -58,9 +58,7 @@ pub async fn put(
     context: CallContext,
     JsonBody(body): JsonBody<DebugImagesBody>,
 ) -> Result<Json<DebugImagesBody>, Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::Settings };
-    context.require(&app, action, Place::Organisation).await?;
+    let organisation = context.require_administration(&app, Administration::Settings, Place::Organisation).await?;
     let wrong = |why: String| Problem::new(ProblemKind::Unprocessable, why);
     if body.images.len() > MAX_IMAGES {
         return Err(wrong(format!("There can be at most {MAX_IMAGES} images.")));

@@ -9,10 +9,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::client::ClientAddress;
 use super::context::CallContext;
 use super::extract::JsonBody;
-use super::login_sessions::create::too_many;
+use super::guesses::{PasswordTry, Secret, too_many};
 use super::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::app::App;
 use crate::auth::password::{NewPassword, Passwords};
@@ -73,7 +72,6 @@ pub async fn get(State(app): State<App>, context: CallContext) -> Result<Json<Ow
 pub async fn put(
     State(app): State<App>,
     context: CallContext,
-    ClientAddress(address): ClientAddress,
     JsonBody(body): JsonBody<NewPasswordBody>,
 ) -> Result<StatusCode, Problem> {
     let Some(passwords) = &app.sign_in.passwords else {
@@ -82,8 +80,12 @@ pub async fn put(
     let email = context.login.membership.user.email.as_str();
     let new = NewPassword::parse(body.new_password, email)
         .map_err(|error| Problem::new(ProblemKind::Unprocessable, error.to_string()))?;
-    app.sign_in.per_account.take(email, address, context.now).map_err(too_many)?;
+    // By the person who is signed in: nobody else can use their tries up.
+    let person = context.actor.user.to_string();
+    let this_try = PasswordTry { account: email, address: None, known_browser: Some(&person) };
+    app.guesses.password(this_try, context.now).map_err(|limited| too_many(limited, Secret::Password))?;
     require_proof(&app, &context, passwords, body.current_password).await?;
+    app.guesses.password_was_good(this_try);
     let hash = passwords.hash(new, &app.entropy).await?;
     let whose = (context.actor.organisation, context.actor.user);
     app.store.set_password(whose, &hash, &context.origin(), context.now).await?;

@@ -18,7 +18,8 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::client::PeerAddress;
-use super::{rate_limit, router};
+use super::guesses::Guesses;
+use super::router;
 use crate::app::App;
 use crate::audit::Receivers;
 use crate::auth::seal::SealingKeys;
@@ -137,7 +138,7 @@ impl TestRelay {
             sessions,
             archives,
             replays: Replays::default(),
-            sign_in_limiter: Arc::new(rate_limit::for_sign_in()),
+            guesses: Guesses::default(),
             sign_in: SignInMethods::new(
                 PasswordSignIn::On,
                 AddressPolicy::default(),

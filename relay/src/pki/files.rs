@@ -9,7 +9,8 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::{PkiError, ca_certificate};
+use super::PkiError;
+use super::ca::ca_certificate;
 use crate::clock::UnixMillis;
 
 pub(super) fn load_or_create_key(path: &Path) -> Result<KeyPair, PkiError> {

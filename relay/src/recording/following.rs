@@ -31,6 +31,8 @@ pub(crate) enum Step {
     Resize { size: TerminalSize, at: UnixMillis },
     /// The shell said something, and it stood below this source offset.
     Mark { mark: Mark, source_end: u64, at: UnixMillis },
+    /// A person typed: how, not what.
+    Typed { how: Vec<u8>, at: UnixMillis },
     /// Something else.
     Other,
 }
@@ -74,6 +76,7 @@ impl LogReader {
             Event::Output => Step::Output { recorded_end: position.recorded, at },
             Event::Resize(size) => Step::Resize { size, at },
             Event::Mark(mark) => Step::Mark { mark, source_end: position.source, at },
+            Event::Typed(how) => Step::Typed { how, at },
             Event::Marker(_) | Event::Exit(_) => Step::Other,
         }))
     }

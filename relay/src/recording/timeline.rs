@@ -26,6 +26,7 @@ const RESIZE: u8 = 2;
 const MARKER: u8 = 3;
 const EXIT: u8 = 4;
 const MARK: u8 = 5;
+const TYPED: u8 = 6;
 
 /// Something that happened in a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) enum Event {
     Exit(Exit),
     /// The shell said something in the output, and it was taken out: the entry's position is behind it.
     Mark(Mark),
+    /// A person typed: how, as whoever recorded it says it, and never what.
+    Typed(Vec<u8>),
 }
 
 /// What a shell said.
@@ -86,6 +89,7 @@ impl Entry {
             Event::Marker(_) => MARKER,
             Event::Exit(_) => EXIT,
             Event::Mark(_) => MARK,
+            Event::Typed(_) => TYPED,
         };
         frame.push(kind);
         frame.extend_from_slice(&self.at.get().to_be_bytes());
@@ -98,6 +102,7 @@ impl Entry {
                 frame.extend_from_slice(&size.rows().to_be_bytes());
             }
             Event::Marker(label) => frame.extend_from_slice(cut(label).as_bytes()),
+            Event::Typed(how) => frame.extend_from_slice(&how[..how.len().min(MAX_NOTE_BYTES)]),
             Event::Mark(mark) => {
                 let label = cut(&mark.label).as_bytes();
                 frame.extend_from_slice(&u16::try_from(label.len()).unwrap_or(u16::MAX).to_be_bytes());
@@ -147,6 +152,7 @@ impl Entry {
                 let (label, note) = body.split_at_checked(length.into())?;
                 Event::Mark(Mark { label: String::from_utf8_lossy(label).into_owned(), note: note.to_vec() })
             }
+            TYPED => Event::Typed(body.to_vec()),
             _ => return None,
         };
         Some(Self { event, at, position: Position { recorded, source } })
@@ -227,6 +233,7 @@ mod tests {
             Event::Output,
             Event::Resize(TerminalSize::clamped(200, 50)),
             Event::Marker("ls -l \u{20ac}".to_owned()),
+            Event::Typed(b"be".to_vec()),
             Event::Exit(Exit { status: Some(-1), output: OutputEnd::At(7) }),
             Event::Exit(Exit { status: None, output: OutputEnd::Unknown }),
         ];

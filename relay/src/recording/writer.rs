@@ -55,6 +55,13 @@ pub(super) enum Job {
         source_end: u64,
         at: UnixMillis,
     },
+    /// Answers when it is written.
+    Typed {
+        recording: Arc<Shared>,
+        how: Vec<u8>,
+        at: UnixMillis,
+        done: oneshot::Sender<()>,
+    },
     /// The last event. Answers when it is written, with where the recording ends.
     Finish {
         recording: Arc<Shared>,
@@ -86,6 +93,7 @@ impl std::fmt::Debug for Job {
             Self::Output { .. } => "Job::Output",
             Self::Note { .. } => "Job::Note",
             Self::Mark { .. } => "Job::Mark",
+            Self::Typed { .. } => "Job::Typed",
             Self::Finish { .. } => "Job::Finish",
             Self::Sync { .. } => "Job::Sync",
             Self::Again { .. } => "Job::Again",
@@ -250,6 +258,7 @@ fn write_all(mut queue: mpsc::Receiver<Job>, mut writer: Writer) {
                 Job::Mark { recording, mark, source_end, at } => {
                     writer.take(&recording, Work::Mark { mark, source_end, at });
                 }
+                Job::Typed { recording, how, at, done } => writer.take(&recording, Work::Typed { how, at, done }),
                 Job::Finish { recording, exit, at, done } => writer.take(&recording, Work::Finish { exit, at, done }),
                 Job::Sync { recording } => ask_for_sync(&recording, &writer.sync),
                 Job::Again { recording } => writer.take_again(&recording),

@@ -9,6 +9,7 @@ mod clerk;
 mod commands;
 mod describe;
 mod flow;
+mod held;
 mod inputs;
 mod life;
 mod link;

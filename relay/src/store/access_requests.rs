@@ -163,8 +163,7 @@ impl Store {
             page.after(),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(AccessRequest::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::AccessRequests, items, |request| request.request.id.as_uuid()))
+        page.read(List::AccessRequests, rows, AccessRequest::try_from, |request| request.request.id.as_uuid())
     }
 
     /// Decides about a pending request of somebody else; false if it is not pending, or the decider's own. Cancel safe.

@@ -148,8 +148,7 @@ impl Store {
             page.after(),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(AccessRule::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::AccessRules, items, |rule| rule.id.as_uuid()))
+        page.read(List::AccessRules, rows, AccessRule::try_from, |rule| rule.id.as_uuid())
     }
 
     /// A rule of the organisation. Cancel safe.

@@ -86,8 +86,7 @@ impl Store {
             page.after(),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(Agent::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::Agents, items, |agent| agent.id.as_uuid()))
+        page.read(List::Agents, rows, Agent::try_from, |agent| agent.id.as_uuid())
     }
 
     /// Notes that an agent is connected, and what it says of itself. Its versions stay as they are where `said` is

@@ -8,6 +8,7 @@ use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::error::taken;
 use super::rows::{known, parse, time};
+use super::session_limits::LimitRow;
 use super::{List, Page, PageRequest, Store, StoreError, Tx, public_clusters};
 use crate::clock::UnixMillis;
 use crate::domain::agent::AgentStatus;
@@ -15,6 +16,7 @@ use crate::domain::audit::{Action, NewEvent, Origin, Place};
 use crate::domain::cluster::{Cluster, ClusterOverview, ClusterType, LastAgent};
 use crate::domain::labels::Labels;
 use crate::domain::name::DisplayName;
+use crate::domain::session_limits::LimitSettings;
 
 /// A cluster to be registered.
 #[derive(Debug, Clone)]
@@ -119,8 +121,7 @@ impl Store {
             page.after(),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(ClusterOverview::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::Clusters, items, |overview| overview.cluster.id.as_uuid()))
+        page.read(List::Clusters, rows, ClusterOverview::try_from, |overview| overview.cluster.id.as_uuid())
     }
 
     /// Every organisation's clusters of this name that are not revoked, and the one with this id: for the operator, who
@@ -197,6 +198,7 @@ pub(super) async fn insert(
         name: new.name.clone(),
         cluster_type: new.cluster_type,
         labels: new.labels.clone(),
+        limits: LimitSettings::default(),
         created_at: now,
         revoked_at: None,
     };
@@ -212,7 +214,7 @@ macro_rules! cluster_sql {
     ($rest:literal) => {
         concat!(
             "SELECT c.id, c.organisation_id, c.name, c.cluster_type, c.labels, c.created_at, c.revoked_at, \
-             a.last_seen_at, a.agent_version, a.kubernetes_version \
+             c.session_max, c.idle_after, c.idle_close, a.last_seen_at, a.agent_version, a.kubernetes_version \
              FROM clusters c LEFT JOIN agents a ON a.id = ( \
                  SELECT id FROM agents WHERE cluster_id = c.id AND status = $1 AND last_seen_at IS NOT NULL \
                  ORDER BY last_seen_at DESC, id DESC LIMIT 1) ",
@@ -229,6 +231,8 @@ struct ClusterRow {
     name: String,
     cluster_type: String,
     labels: String,
+    #[sqlx(flatten)]
+    limits: LimitRow,
     created_at: i64,
     revoked_at: Option<i64>,
     last_seen_at: Option<i64>,
@@ -247,6 +251,7 @@ impl TryFrom<ClusterRow> for ClusterOverview {
                 name: parse("clusters.name", &row.name)?,
                 cluster_type: known("clusters.cluster_type", ClusterType::from_slug(&row.cluster_type))?,
                 labels: parse("clusters.labels", &row.labels)?,
+                limits: row.limits.try_into()?,
                 created_at: UnixMillis::new(row.created_at),
                 revoked_at: time(row.revoked_at),
             },

@@ -50,8 +50,7 @@ impl Store {
             page.after(),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(Group::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::Groups, items, |group| group.id.as_uuid()))
+        page.read(List::Groups, rows, Group::try_from, |group| group.id.as_uuid())
     }
 
     /// A group of the organisation. Cancel safe.
@@ -176,8 +175,7 @@ impl Store {
             let source = known("group_members.source", MemberSource::from_slug(&source))?;
             Ok::<_, StoreError>(GroupMember { user: user(id, &email, &name)?, source })
         };
-        let items = rows.into_iter().map(member).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::GroupMembers, items, |member| member.user.id.as_uuid()))
+        page.read(List::GroupMembers, rows, member, |member| member.user.id.as_uuid())
     }
 
     /// Puts a member of the organisation into a group; false if they were put there before. [`StoreError::Missing`] if the

@@ -133,8 +133,7 @@ impl Store {
             page.after(),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(Invitation::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::Invitations, items, |invitation| invitation.id.as_uuid()))
+        page.read(List::Invitations, rows, Invitation::try_from, |invitation| invitation.id.as_uuid())
     }
 
     /// Revokes an invitation; false if there was none to revoke. Cancel safe.

@@ -69,8 +69,7 @@ impl Store {
             page.after(),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(LoginOverview::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::Logins, items, |login| login.id.as_uuid()))
+        page.read(List::Logins, rows, LoginOverview::try_from, |login| login.id.as_uuid())
     }
 
     /// A login of the organisation that stands. Cancel safe.

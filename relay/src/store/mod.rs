@@ -33,6 +33,7 @@ mod session_limits;
 mod sessions;
 mod sign_in;
 mod sign_in_links;
+mod suspension;
 mod tickets;
 mod url;
 

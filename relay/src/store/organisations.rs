@@ -87,8 +87,7 @@ impl Store {
             page.after(),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(Organisation::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::Organisations, items, |organisation| organisation.id.as_uuid()))
+        page.read(List::Organisations, rows, Organisation::try_from, |organisation| organisation.id.as_uuid())
     }
 
     /// The organisation with this id. Cancel safe.

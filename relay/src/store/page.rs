@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use super::StoreError;
+
 /// Which list a cursor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum List {
@@ -128,6 +130,18 @@ impl PageRequest {
     }
 
     /// Makes a page of the rows of `list` that [`Self::limit`] let through.
+    pub(super) fn read<R, T>(
+        self,
+        list: List,
+        rows: Vec<R>,
+        item: impl Fn(R) -> Result<T, StoreError>,
+        id: impl Fn(&T) -> Uuid,
+    ) -> Result<Page<T>, StoreError> {
+        let items = rows.into_iter().map(item).collect::<Result<_, _>>()?;
+        Ok(self.page(list, items, id))
+    }
+
+    /// The same for items that were read already.
     pub(super) fn page<T>(self, list: List, mut items: Vec<T>, id: impl Fn(&T) -> Uuid) -> Page<T> {
         let more = items.len() > usize::from(self.items);
         items.truncate(usize::from(self.items));

@@ -91,8 +91,9 @@ fn describe(event: NewEvent, settings: &LimitSettings) -> NewEvent {
         .detail("idle_close_ms", settings.idle_close.map(millis))
 }
 
+/// The columns that an organisation and a cluster have for it.
 #[derive(sqlx::FromRow)]
-struct LimitRow {
+pub(super) struct LimitRow {
     session_max: Option<i64>,
     idle_after: Option<i64>,
     idle_close: Option<i64>,

@@ -74,6 +74,36 @@ fn writer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WriterId, D::Err
     number.map(WriterId).ok_or_else(|| serde::de::Error::custom("a writer is sixteen hexadecimal digits"))
 }
 
+macro_rules! verbs {
+    ($( $(#[$doc:meta])* $name:ident, )+) => {
+        /// What a client's message may ask for. Whoever may do which is tried for all of them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Verb {
+            $( $(#[$doc])* $name, )+
+        }
+
+        impl Verb {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+verbs! {
+    /// To be shown the terminal, for a ticket; the first message.
+    Attach,
+    /// To type.
+    Input,
+    /// To say what was drawn.
+    Rendered,
+    /// To give the terminal another size.
+    Resize,
+    /// To say how much may be under way.
+    Window,
+    /// To end the session for good.
+    Close,
+}
+
 /// What a client sends after its first message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum FromClient {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use podlatch_protocol::close::{EndCause, SocketClose};
-use podlatch_protocol::id::{LoginSessionId, SessionId, WriterId};
+use podlatch_protocol::id::{LoginSessionId, OrganisationId, SessionId, UserId, WriterId};
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-pub use message::EndedMessage;
+pub use message::{EndedMessage, Verb};
 pub(crate) use upgrade::{Upgraded, upgrade};
 
 use crate::auth::token::{TokenHash, TokenKind};
@@ -31,6 +31,7 @@ use crate::domain::audit::{Action, NewEvent, Origin};
 use crate::domain::organisation::ClientInfo;
 use crate::domain::session::Ticket;
 use crate::entropy::Entropy;
+use crate::http::guesses::{self, Guesses, Secret};
 use crate::session::{Joined, SessionHandle, Sessions, Status, ViewerId};
 use crate::store::{Departure, NewViewer, Redemption, Store, StoreError, ViewerBytes};
 use message::Attach;
@@ -58,11 +59,17 @@ pub(crate) struct Terminals {
     pub(crate) entropy: Entropy,
     /// Cancelled when the relay begins to shut down.
     pub(crate) draining: CancellationToken,
+    /// Bounds how often somebody may guess at tickets.
+    pub(crate) guesses: Guesses,
 }
 
 /// Who opened the socket.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
+    /// Where they are signed in.
+    pub(crate) organisation: OrganisationId,
+    /// Who they are.
+    pub(crate) user: UserId,
     /// By which login.
     pub(crate) login: LoginSessionId,
     /// Where they sit.
@@ -73,7 +80,7 @@ impl Terminals {
     /// Serves one viewer until it leaves or the session ends. Cancel safe: the viewer has left.
     pub(crate) async fn serve(&self, mut socket: Socket, session: SessionId, person: Person) {
         // What asks the database is large, and waits elsewhere than in the memory of every viewer.
-        let close = match Box::pin(self.attach(&mut socket, session, person.login)).await {
+        let close = match Box::pin(self.attach(&mut socket, session, &person)).await {
             Ok((handle, attach, ticket)) => {
                 self.audited_view(&mut socket, handle, attach, (ticket, person.client)).await
             }
@@ -93,7 +100,7 @@ impl Terminals {
         &self,
         socket: &mut Socket,
         session: SessionId,
-        login: LoginSessionId,
+        person: &Person,
     ) -> Result<(SessionHandle, Attach, Ticket), SocketClose> {
         let first = tokio::select! {
             first = timeout(ATTACH_TIMEOUT, socket.next()) => first,
@@ -103,10 +110,12 @@ impl Terminals {
             return Err(SocketClose::BadAttach);
         };
         let attach = Attach::decode(&text).map_err(|_| SocketClose::BadAttach)?;
-        let hash = TokenHash::parse(TokenKind::Ticket, attach.ticket.expose_secret()).ok_or(SocketClose::BadTicket)?;
+        let Some(hash) = TokenHash::parse(TokenKind::Ticket, attach.ticket.expose_secret()) else {
+            return Err(self.bad_ticket(person).await);
+        };
         let ticket = match self.store.redeem_ticket(&hash, session, self.clock.now()).await {
-            Ok(Redemption::Redeemed(ticket)) if ticket.login_session == login => ticket,
-            Ok(_) => return Err(SocketClose::BadTicket),
+            Ok(Redemption::Redeemed(ticket)) if ticket.login_session == person.login => ticket,
+            Ok(_) => return Err(self.bad_ticket(person).await),
             Err(error) => {
                 warn!(%error, "a ticket could not be checked");
                 return Err(SocketClose::Internal);
@@ -117,6 +126,19 @@ impl Terminals {
             return Err(SocketClose::Gone);
         }
         Ok((handle, attach, ticket))
+    }
+
+    /// A bad ticket costs its login's person and address a try; a good one never does, whatever others tried.
+    async fn bad_ticket(&self, person: &Person) -> SocketClose {
+        let now = self.clock.now();
+        let Err(limited) = self.guesses.bad_ticket(&person.user.to_string(), person.client.ip.parse().ok(), now) else {
+            return SocketClose::BadTicket;
+        };
+        let event = guesses::guessing(person.organisation, Origin::user(person.user, person.client.clone()), now);
+        if let Err(error) = guesses::note(&self.store, Secret::Ticket, limited, event).await {
+            warn!(%error, "it could not be audited that somebody tries too many tickets");
+        }
+        SocketClose::TooManyTries
     }
 
     /// Nothing is shown before the audit log says who looks.
@@ -200,7 +222,9 @@ const fn departure_cause(close: SocketClose) -> &'static str {
         SocketClose::Ended | SocketClose::Gone => "session_ended",
         SocketClose::GoingAway => "left",
         SocketClose::TooSlow => "connection_lost",
-        SocketClose::ProtocolError | SocketClose::BadAttach | SocketClose::BadTicket => "protocol_error",
+        SocketClose::ProtocolError | SocketClose::BadAttach | SocketClose::BadTicket | SocketClose::TooManyTries => {
+            "protocol_error"
+        }
         SocketClose::Internal => "relay_failed",
     }
 }

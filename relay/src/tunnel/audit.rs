@@ -10,19 +10,17 @@ use crate::auth::token::TokenHash;
 use crate::domain::agent::{Agent, CloneSeen};
 use crate::domain::audit::{Action, NO_ORGANISATION, NewEvent, Origin, Outcome, Place};
 use crate::domain::organisation::ClientInfo;
-use crate::http::rate_limit::RateLimiter;
+use crate::http::guesses::{self, Secret};
+use crate::http::rate_limit::{Limited, Rate, RateLimiter, Who};
 use crate::pki::AgentIdentity;
 use crate::store::StoreError;
 
-/// Refusals of one address that are written at once.
-const BURST: u32 = 20;
-
-/// One more is written in this time: an agent that was revoked goes on trying, and so may a stranger.
-const REFILL: Duration = Duration::from_mins(1);
+/// Refusals of one address that are written: an agent that was revoked goes on trying, and so may a stranger.
+const WRITTEN: Rate = Rate { burst: 20, refill: Duration::from_mins(1) };
 
 /// Bounds the refusals that are written for each address: whoever may not come in must not fill the log.
 pub fn refusal_limit() -> RateLimiter {
-    RateLimiter::new(BURST, REFILL)
+    RateLimiter::new(WRITTEN)
 }
 
 /// Where an agent dials from, and what it calls itself.
@@ -106,6 +104,12 @@ pub(super) async fn not_enrolled(
     write_refusal(context, event).await
 }
 
+/// Somebody tried too many bad join tokens: said once for a burst.
+pub(super) async fn guessing(context: &Context, limited: Limited, client: ClientInfo) -> Result<(), StoreError> {
+    let event = guesses::guessing(NO_ORGANISATION, Origin::unknown(client), context.clock.now());
+    guesses::note(&context.store, Secret::JoinToken, limited, event).await
+}
+
 fn event(context: &Context, action: Action, of: AgentIdentity, client: ClientInfo) -> NewEvent {
     NewEvent::new(action, of.organisation, Origin::agent(of.agent, client), context.clock.now())
         .at(Place::Cluster(of.cluster))
@@ -122,5 +126,5 @@ async fn write_refusal(context: &Context, event: NewEvent) -> Result<(), StoreEr
 /// Whether this address has not filled the log yet.
 fn may_write(context: &Context, event: &NewEvent) -> bool {
     let address = event.origin.client.as_ref().and_then(|client| client.ip.parse::<IpAddr>().ok());
-    context.refusals.take(address, event.at).is_ok()
+    context.refusals.take(Who::at(address), event.at).is_ok()
 }

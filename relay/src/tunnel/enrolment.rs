@@ -15,6 +15,8 @@ use super::{Context, audit};
 use crate::auth::token::{TokenHash, TokenKind};
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::organisation::ClientInfo;
+use crate::http::guesses::{self, Secret};
+use crate::http::rate_limit::Limited;
 use crate::pki::{AgentIdentity, IssueError, IssuedCertificate};
 use crate::store::{Enrolled, JoinGrant, Redemption, StoreError};
 
@@ -61,14 +63,34 @@ pub(super) async fn enrol(context: &Context, connection: &quinn::Connection) -> 
     let (reply, outcome) = match decide(context, &request, &client).await {
         Ok((identity, certificate)) => (EnrolReply::Enrolled(certificate), Ok(identity)),
         Err(EnrolmentError::Refused(why)) => {
-            let token = TokenHash::parse(TokenKind::Join, request.token.trim());
-            audit::not_enrolled(context, token.as_ref(), client, &why).await?;
+            let why = match bad_try(context, connection) {
+                Ok(()) => {
+                    let token = TokenHash::parse(TokenKind::Join, request.token.trim());
+                    audit::not_enrolled(context, token.as_ref(), client, &why).await?;
+                    why
+                }
+                Err(limited) => {
+                    audit::guessing(context, limited, client).await?;
+                    too_many(limited)
+                }
+            };
             (EnrolReply::Refused(why.clone()), Err(EnrolmentError::Refused(why)))
         }
         Err(error) => return Err(error),
     };
     timeout(ANSWER, answer(&mut send, &reply)).await.map_err(|_| EnrolmentError::TooSlow)??;
     outcome
+}
+
+/// What is no good costs its address a try; a good token is never refused for what others tried from the same address.
+fn bad_try(context: &Context, connection: &quinn::Connection) -> Result<(), Limited> {
+    let from = connection.remote_address().ip();
+    context.guesses.bad(Secret::JoinToken, Some(from), context.clock.now())
+}
+
+fn too_many(limited: Limited) -> String {
+    let seconds = guesses::seconds(limited);
+    format!("Too many bad join tokens came from this address. Try again in {seconds} seconds, with a good one.")
 }
 
 async fn question(connection: &quinn::Connection) -> Result<(SendStream, EnrolRequest), EnrolmentError> {

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::control::{Control, ControlError};
-use super::registry::{Path, Welcomed};
+use super::handle::{Path, Welcomed};
 use super::{Context, audit};
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::pki::{AgentCertificate, NotAnAgentCertificate};

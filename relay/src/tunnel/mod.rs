@@ -6,10 +6,14 @@ mod audit;
 mod connection;
 mod control;
 mod enrolment;
+mod events;
+mod handle;
 mod handshake;
 mod here;
 mod listener;
-pub mod registry;
+mod lives;
+mod registration;
+mod registry;
 mod revocation;
 mod tls;
 
@@ -28,12 +32,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::http::guesses::Guesses;
 use crate::http::rate_limit::RateLimiter;
 use crate::pki::{Ca, IssuedCertificate, PkiError};
 use crate::store::Store;
 
 pub use self::audit::refusal_limit;
-pub use registry::{AgentEvent, AgentHandle, AgentState, Agents, ConnectionId, LinkError, Registration};
+pub use events::AgentEvent;
+pub use handle::{AgentHandle, AgentState, ConnectionId, LinkError};
+pub use registration::Registration;
+pub use registry::Agents;
 
 /// How long connections have to close.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -78,6 +86,8 @@ pub struct Context {
     pub tasks: TaskTracker,
     /// How many refusals of one address are audited: [`refusal_limit`].
     pub refusals: Arc<RateLimiter>,
+    /// Bounds how often one address may guess at join tokens.
+    pub guesses: Guesses,
 }
 
 impl Context {

@@ -14,7 +14,7 @@ use aws_lc_rs::hmac;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::process::{Serving, admin, relay};
+use crate::process::{Killed, Serving, admin, relay};
 
 const SECRET: &str = "a secret of the test";
 
@@ -222,11 +222,9 @@ fn standard_output_gets_events_behind_the_line_that_says_ready() {
     let out = data.path().join("out");
     let mut command = relay(data.path());
     command.args(["serve", "--http-listen", "127.0.0.1:0", "--tunnel-listen", "127.0.0.1:0", "--audit-log", "stdout"]);
-    let mut child =
-        command.stdout(File::create(&out).expect("creates")).stderr(Stdio::null()).spawn().expect("the binary runs");
+    let running = Killed::start(command.stdout(File::create(&out).expect("creates")).stderr(Stdio::null()));
     wait("the events are there", || fs::read_to_string(&out).expect("reads").lines().count() == 4);
-    child.kill().expect("kills");
-    child.wait().expect("ends");
+    drop(running);
     let text = fs::read_to_string(&out).expect("reads");
     let (ready, events) = text.split_once('\n').expect("lines");
     assert!(ready.starts_with("ready http="), "{text}");

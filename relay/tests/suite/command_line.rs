@@ -141,6 +141,90 @@ fn what_people_read_and_what_scripts_read_say_the_same() {
 }
 
 #[test]
+fn an_operator_invites_lists_suspends_and_restores() {
+    let data = tempdir().expect("a folder");
+    let at = data.path();
+    let serving = Serving::start(at, &[]);
+    let ada = sign_in(at, &serving);
+    let words = ["invite", "--email", "bob@example.org", "--organisation", "Shop", "--public-url", &serving.url];
+    let invited = admin(at, &words);
+    let token = invited["url"].as_str().and_then(|url| url.split_once("/join#")).expect("a link").1;
+    let body = json!({"token": token, "name": "Bob"}).to_string();
+    let own = [("origin", serving.url.as_str())];
+    let joined = request(serving.http, "POST", "/api/v1/invitations/acceptances", &own, &body);
+    assert_eq!(joined.status, 201, "{}", joined.body);
+    let bob = joined.header("set-cookie").split(';').next().expect("a pair").to_owned();
+    assert_eq!(me(&serving, &bob).json()["role"], "member");
+    assert!(fail(at, &["admin", "invite", "--email", "bob@example.org", "--organisation", "Shop"]).contains("member"));
+
+    let status = || {
+        let people = admin(at, &["list", "people", "--organisation", "Shop"]);
+        let items = people["items"].as_array().expect("rows").clone();
+        let bob = items.iter().find(|person| person["email"] == "bob@example.org").expect("is listed").clone();
+        bob["status"].as_str().expect("text").to_owned()
+    };
+    let is_bob = ["person", "bob@example.org"];
+    let is_bob_here = ["person", "bob@example.org", "--organisation", "Shop"];
+    let is_shop = ["organisation", "Shop"];
+    for (words, shown, said) in [
+        (&is_bob[..], "account_suspended", "Your account is suspended."),
+        (&is_bob_here, "suspended", "You are suspended in this organisation."),
+        (&is_shop, "active", "This organisation is suspended."),
+    ] {
+        assert_eq!(admin(at, &[&["suspend"], words].concat())["status"], "suspended");
+        assert_eq!(status(), shown);
+        let refused = me(&serving, &bob);
+        assert!(refused.status == 401 && refused.body.contains(said), "{}", refused.body);
+        assert_eq!(me(&serving, &ada).status, if words == is_shop { 401 } else { 200 });
+        assert_eq!(admin(at, &[&["restore"], words].concat())["status"], "active");
+        assert_eq!((status().as_str(), me(&serving, &bob).status), ("active", 200));
+    }
+    assert!(fail(at, &["admin", "restore", "person", "bob@example.org"]).contains("not suspended"));
+    assert!(fail(at, &["admin", "suspend", "person", "eve@example.org"]).contains("admin list people"));
+    let last = fail(at, &["admin", "suspend", "person", "ada@example.org", "--organisation", "Shop"]);
+    assert!(last.contains("owner"), "{last}");
+
+    let log = request(serving.http, "GET", "/api/v1/audit-events?limit=100", &[("cookie", &ada)], "").json();
+    let acts: Vec<_> = log["items"].as_array().expect("events").iter().rev().collect();
+    for action in [
+        "invitation_created",
+        "account_suspended",
+        "account_resumed",
+        "member_suspended",
+        "member_resumed",
+        "organisation_suspended",
+        "organisation_resumed",
+    ] {
+        let event = acts.iter().find(|event| event["action"] == action).expect(action);
+        assert_eq!(event["actor"]["kind"], "operator", "{event}");
+    }
+}
+
+#[test]
+fn an_operator_sets_a_password_that_was_forgotten() {
+    let data = tempdir().expect("a folder");
+    let at = data.path();
+    let serving = Serving::start(at, &["--password-sign-in"]);
+    let ada = sign_in(at, &serving);
+    let set = |password: &str| {
+        let file = at.join("a-password");
+        std::fs::write(&file, password).expect("writes");
+        let words = ["admin", "set-password", "--email", "ada@example.org"];
+        let given = relay(at).args(words).stdin(std::fs::File::open(&file).expect("opens")).output().expect("runs");
+        std::fs::remove_file(&file).expect("goes");
+        (given.status.success(), String::from_utf8_lossy(&given.stderr).into_owned())
+    };
+    let (set_it, said) = set("short\n");
+    assert!(!set_it && said.contains("12 characters") && !said.contains("short"), "{said}");
+    assert_eq!(set("correct horse battery\n"), (true, String::new()));
+    let body = json!({"email": "ada@example.org", "password": "correct horse battery"}).to_string();
+    let own = [("origin", serving.url.as_str())];
+    assert_eq!(request(serving.http, "POST", "/api/v1/sign-in/password", &own, &body).status, 201);
+    let log = request(serving.http, "GET", "/api/v1/audit-events?action=password_set", &[("cookie", &ada)], "").json();
+    assert_eq!(log["items"][0]["actor"]["kind"], "operator");
+}
+
+#[test]
 fn plain_http_elsewhere_is_refused_unless_tls_ends_in_front() {
     let data = tempdir().expect("a folder");
     let text = fail(data.path(), &["serve", "--http-listen", "0.0.0.0:0", "--tunnel-listen", "127.0.0.1:0"]);

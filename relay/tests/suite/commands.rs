@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use podlatch_protocol::terminal::TerminalSize;
 use podlatch_relay::clock::UnixMillis;
-use podlatch_relay::commands::{Event, Secrets, Tracker};
+use podlatch_relay::commands::{Event, Secrets, Strokes, Tracker};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -39,11 +39,22 @@ struct Playing {
     piece: usize,
     /// Output comes so many seconds later.
     delay: f64,
+    /// What is known of the keys.
+    known: Known,
     /// Done after each event.
     then: fn(&mut Tracker),
 }
 
-const AS_RECORDED: Playing = Playing { piece: usize::MAX, delay: 0.0, then: |_| {} };
+/// What is known of the keys that were typed.
+#[derive(Clone, Copy)]
+enum Known {
+    /// All.
+    Keys,
+    /// Only that lines were begun and entered, as a relay that was killed knows it.
+    Strokes,
+}
+
+const AS_RECORDED: Playing = Playing { piece: usize::MAX, delay: 0.0, known: Known::Keys, then: |_| {} };
 
 #[test]
 fn the_corpus_is_read_right() {
@@ -63,6 +74,13 @@ fn a_pod_far_away_changes_nothing() {
         score("terminal-corpus", Playing { delay, ..AS_RECORDED }).check();
         score("terminal-sessions", Playing { delay, ..AS_RECORDED }).check();
     }
+}
+
+#[test]
+fn a_relay_that_was_killed_reads_nearly_as_well() {
+    let killed = Playing { known: Known::Strokes, ..AS_RECORDED };
+    score("terminal-corpus", killed).check();
+    score("terminal-sessions", killed).check();
 }
 
 #[test]
@@ -129,12 +147,12 @@ fn casts(folder: &str) -> Vec<PathBuf> {
 }
 
 /// The lines of the commands that are found.
-fn lines_of(file: &Path, Playing { piece, delay, then }: Playing) -> Vec<String> {
+fn lines_of(file: &Path, Playing { piece, delay, known, then }: Playing) -> Vec<String> {
     let text = std::fs::read_to_string(file).expect("a session");
     let header: Value = serde_json::from_str(text.lines().next().expect("a header")).expect("a header");
     let side = |name: &str| header[name].as_u64().and_then(|side| u16::try_from(side).ok()).expect("a side");
     let mut tracker = Tracker::new(TerminalSize::clamped(side("width"), side("height")), Secrets::Keep);
-    let mut lines = Vec::new();
+    let (mut lines, mut strokes) = (Vec::new(), Strokes::default());
     let events = text.lines().skip(1).map(|line| serde_json::from_str(line).expect("an event"));
     let late =
         |(seconds, code, data): (f64, String, Value)| (if code == "o" { seconds + delay } else { seconds }, code, data);
@@ -145,7 +163,10 @@ fn lines_of(file: &Path, Playing { piece, delay, then }: Playing) -> Vec<String>
         let data = data.as_str().unwrap_or_default();
         match code.as_str() {
             "o" => pieces(data, piece).iter().for_each(|bytes| tracker.output(bytes, at)),
-            "i" => pieces(data, piece).iter().for_each(|bytes| tracker.input(bytes, at)),
+            "i" => pieces(data, piece).iter().for_each(|bytes| match known {
+                Known::Keys => tracker.input(bytes, at),
+                Known::Strokes => strokes.of(bytes, at).into_iter().for_each(|stroke| tracker.stroke(stroke, at)),
+            }),
             "r" => {
                 let (columns, rows) = data.split_once('x').expect("a size");
                 tracker.resize(TerminalSize::clamped(columns.parse().expect("columns"), rows.parse().expect("rows")));

@@ -8,4 +8,5 @@ mod http;
 mod oidc;
 mod postgres;
 mod process;
+mod security;
 mod store;

@@ -40,9 +40,25 @@ pub(crate) fn admin(data: &Path, words: &[&str]) -> serde_json::Value {
     serde_json::from_str(&succeed(data, &words)).expect("JSON")
 }
 
+/// A process that is killed when this goes, also where a test fails.
+pub(crate) struct Killed(Child);
+
+impl Killed {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().expect("the relay's binary runs"))
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A relay that serves.
 pub(crate) struct Serving {
-    child: Child,
+    child: Killed,
     pub(crate) url: String,
     pub(crate) http: SocketAddr,
     pub(crate) tunnel: SocketAddr,
@@ -53,15 +69,15 @@ impl Serving {
     pub(crate) fn start(data: &Path, words: &[&str]) -> Self {
         let mut command = relay(data);
         command.args(["serve", "--http-listen", "127.0.0.1:0", "--tunnel-listen", "127.0.0.1:0"]).args(words);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the relay's binary runs");
+        let mut child = Killed::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        BufReader::new(child.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let mut parts = line.trim_end().split(' ');
         let (Some("ready"), Some(http), Some(tunnel), None) = (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            let _ = child.kill();
+            let _ = child.0.kill();
             let mut said = String::new();
-            let _ = child.stderr.take().expect("piped").read_to_string(&mut said);
+            let _ = child.0.stderr.take().expect("piped").read_to_string(&mut said);
             panic!("not a ready line: {line:?}; {said}");
         };
         let url = http.strip_prefix("http=").expect("the URL").to_owned();
@@ -72,17 +88,10 @@ impl Serving {
 
     /// Asks it to stop, and waits until it has; gives whether it ended well and what it logged.
     pub(crate) fn stop(mut self) -> (bool, String) {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        let killed = Command::new("kill").args(["-TERM", &self.child.0.id().to_string()]).status().expect("kill runs");
         assert!(killed.success());
         let mut log = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut log).expect("text");
-        (self.child.wait().expect("ends").success(), log)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.0.stderr.take().expect("piped").read_to_string(&mut log).expect("text");
+        (self.child.0.wait().expect("ends").success(), log)
     }
 }

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { DURATION_HINT } from '../src/lib/access/duration';
 import { Api } from '../src/lib/api';
 import { certificateState, guardSentence, inOrder, parseAgent, type Agent } from '../src/lib/clusters/agent';
 import { isConfirmed } from '../src/lib/clusters/cluster';
 import { parseIdentity, userName } from '../src/lib/clusters/identity';
 import { joinProgress, progressSentence, readReplicas, timeLeft } from '../src/lib/clusters/joining';
 import { readLabels, writeLabels } from '../src/lib/clusters/labels';
+import { draftOfLimits, readLimits } from '../src/lib/clusters/limits';
 
 const SENT = {
   id: 'a1',
@@ -165,5 +167,23 @@ describe('the API of clusters', () => {
       ['POST', '/api/v1/clusters/c1/connection-tests', null],
       ['PUT', '/api/v1/clusters/c1/kubernetes-identity', { mode: 'agent' }],
     ]);
+  });
+});
+
+describe('the session limits of a cluster', () => {
+  const SILENT = { session_max_seconds: null, idle_after_seconds: null, idle_close_seconds: null };
+
+  it('are read as people write them, and left to the organisation where nothing is written', () => {
+    const draft = draftOfLimits({ ...SILENT, session_max_seconds: 5_400 });
+    expect(draft).toEqual({ session_max_seconds: '1h 30m', idle_after_seconds: '', idle_close_seconds: '' });
+    expect(readLimits({ ...draft, idle_close_seconds: ' 15m ' })).toEqual({
+      ok: true,
+      limits: { session_max_seconds: 5_400, idle_after_seconds: null, idle_close_seconds: 900 },
+    });
+  });
+
+  it('say which of them makes no sense', () => {
+    const read = readLimits({ ...draftOfLimits(SILENT), idle_after_seconds: 'soon' });
+    expect(read).toEqual({ ok: false, problems: { idle_after_seconds: DURATION_HINT } });
   });
 });

@@ -7,9 +7,10 @@ describe('a public cluster’s form', () => {
     const draft = { ...EMPTY_DRAFT, kubeconfig: 'kind: Config', server: ' https://api ', token: ' t ', key: 'k' };
     expect(accessOf(draft)).toEqual({ kubeconfig: 'kind: Config' });
     expect(accessOf({ ...draft, by: 'token' })).toEqual({ server: 'https://api', token: 't' });
-    expect(accessOf({ ...draft, by: 'certificate', ca: 'CA', certificate: 'c' })).toEqual({
+    expect(accessOf({ ...draft, by: 'certificate', ca: 'CA', tlsServerName: ' k8s ', certificate: 'c' })).toEqual({
       server: 'https://api',
       ca: 'CA',
+      tls_server_name: 'k8s',
       client_certificate: 'c',
       client_key: 'k',
     });

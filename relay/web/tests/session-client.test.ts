@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { LARGEST_WINDOW_BYTES, SMALLEST_WINDOW_BYTES } from '../src/lib/drawing-window';
+import { FIRST_WINDOW_BYTES, LARGEST_WINDOW_BYTES, SMALLEST_WINDOW_BYTES } from '../src/lib/drawing-window';
+import { FLOOD_BYTES, HURRY_BYTES, HURRY_MS, LONGEST_HOLD_MS, QUIET_MS } from '../src/lib/interrupt';
 import {
   ATTACH_DEADLINE_MS,
-  HURRY_BYTES,
-  HURRY_MS,
   RECONNECT_BASE_MS,
   RECONNECT_CAP_MS,
   SessionClient,
@@ -89,6 +88,57 @@ describe('a session client', () => {
     for (let index = 2; index < 200; index++) piece(index);
     expect(acknowledged()).toBeLessThanOrEqual(2 * 16384 + HURRY_BYTES);
     expect(acknowledged()).toBeGreaterThan(HURRY_BYTES);
+  });
+
+  it('draws nothing from an interrupt in a flood on until all of the flood is there, for which it asks at once', async () => {
+    const world = await World.live();
+    const windows = () => world.socket.texts.filter(({ type }) => type === 'window').map(({ bytes }) => bytes);
+    let end = 0;
+    const piece = (length: number) => {
+      world.socket.binary(OUTPUT, end, new Uint8Array(length));
+      end += length;
+    };
+    piece(FLOOD_BYTES);
+    world.client.send(bytes('\x03'));
+    expect(world.screen).toBe('held');
+    piece(FLOOD_BYTES);
+    world.socket.binary(APPLIED, 1, new Uint8Array());
+    expect(windows()).toEqual([LARGEST_WINDOW_BYTES]);
+    for (let count = 0; count < 3; count++) {
+      world.clock.advance(QUIET_MS - 1);
+      piece(100);
+      expect(world.screen).toBe('held');
+    }
+    world.clock.advance(QUIET_MS);
+    expect(world.screen).toBe('drawing');
+    expect(windows()).toEqual([LARGEST_WINDOW_BYTES, FIRST_WINDOW_BYTES]);
+    expect(world.clock.pending).toBe(0);
+  });
+
+  it.each([
+    ['the program does not heed it', '', FLOOD_BYTES],
+    ['there is an echo and a prompt', '', 10],
+    ['something else is typed', 'q', 0],
+  ])('holds the screen no longer after an interrupt where %s', async (_, typed, length) => {
+    const world = await World.live();
+    world.client.send(bytes('\x03'));
+    if (typed !== '') world.client.send(bytes(typed));
+    for (let ms = 0, end = 0; ms < LONGEST_HOLD_MS && length === FLOOD_BYTES; ms += QUIET_MS, end += length) {
+      world.socket.binary(OUTPUT, end, new Uint8Array(length));
+      world.clock.advance(QUIET_MS);
+    }
+    if (length === 10) world.socket.binary(OUTPUT, 0, new Uint8Array(length));
+    expect(world.screen).toBe('drawing');
+    expect(world.clock.pending).toBeLessThanOrEqual(1);
+  });
+
+  it('draws what it held when the session ends', async () => {
+    const world = await World.live();
+    world.client.send(bytes('\x03'));
+    world.socket.binary(OUTPUT, 0, new Uint8Array(FLOOD_BYTES));
+    expect(world.screen).toBe('held');
+    world.socket.text({ type: 'ended', cause: 'exited', message: 'Over.', exit_code: 0, cleanup: 'not_wanted' });
+    expect(world.screen).toBe('drawing');
   });
 
   it('calls overtaken what the program had written before an interrupt, until something else is typed', async () => {
@@ -430,6 +480,7 @@ class World {
   state: ClientState = { kind: 'connecting' };
   shown = '';
   readonly urgencies: Urgency[] = [];
+  screen: 'drawing' | 'held' = 'drawing';
   readonly lives: object[] = [];
   ticketsAsked = 0;
   #rendered: (() => void)[] = [];
@@ -450,6 +501,8 @@ class World {
           this.shown += text(data);
           this.#rendered.push(rendered);
         },
+        hold: () => (this.screen = 'held'),
+        release: () => (this.screen = 'drawing'),
         restore: (data, rendered) => {
           this.shown += `[restore:${text(data)}]`;
           this.#rendered.push(rendered);

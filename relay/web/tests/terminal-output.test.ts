@@ -1,6 +1,6 @@
 import { Terminal } from '@xterm/headless';
 import { describe, expect, it } from 'vitest';
-import { shortened } from '../src/lib/shortened';
+import { KEPT_LINES, shortened } from '../src/lib/shortened';
 import { TerminalOutput } from '../src/lib/terminal-output';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -44,6 +44,26 @@ describe('terminal output', () => {
     output.write(Uint8Array.of(0xe2), 'wanted', () => undefined);
     await new Promise<void>((done) => output.write(Uint8Array.of(0x82, 0xac), 'wanted', done));
     expect(lineOf(terminal, 0)).toBe('€');
+  });
+
+  it('hands nothing over while it is held, and then all at once; a restored screen does not wait', () => {
+    const written: (Uint8Array | string)[] = [];
+    const output = new TerminalOutput({
+      write: (data, done = () => undefined) => {
+        written.push(data);
+        done();
+      },
+    });
+    output.hold();
+    output.write(bytes('a'), 'wanted', () => undefined);
+    output.write(bytes('b'), 'wanted', () => undefined);
+    expect(written).toEqual([]);
+    output.release();
+    expect(written).toEqual([bytes('ab')]);
+    output.hold();
+    output.write(bytes('c'), 'wanted', () => undefined);
+    output.restore(bytes('screen'), () => undefined);
+    expect(written.slice(1)).toEqual([bytes('c'), '\x1bc', bytes('screen')]);
   });
 
   it('draws of a flood that an interrupt has overtaken only the end, and the prompt', () => {
@@ -112,6 +132,11 @@ describe('a flood that is shortened', () => {
     ['every character has a colour', '\x1b[31mx\x1b[32my\r\n'],
   ])('is none where %s', (_, line) => {
     expect(shortened(flood(line))).toBeNull();
+  });
+
+  it('keeps no more lines than a screen can have', () => {
+    const short = shortened(bytes('y\r\n'.repeat(30_000)));
+    expect(new TextDecoder().decode(short ?? undefined).split('\n')).toHaveLength(KEPT_LINES + 3);
   });
 
   it('is none where it is short', () => {

@@ -253,6 +253,8 @@ pub enum SocketClose {
     Gone,
     /// The client broke the protocol.
     ProtocolError,
+    /// Too many bad tickets came from this account or address.
+    TooManyTries,
     /// The client did not read for too long.
     TooSlow,
     /// The relay is shutting down; reconnect.
@@ -267,6 +269,7 @@ impl SocketClose {
         Self::Ended,
         Self::BadAttach,
         Self::BadTicket,
+        Self::TooManyTries,
         Self::Gone,
         Self::ProtocolError,
         Self::TooSlow,
@@ -285,6 +288,7 @@ impl SocketClose {
             Self::TooSlow => 4102,
             Self::GoingAway => 4103,
             Self::Internal => 4104,
+            Self::TooManyTries => 4105,
         }
     }
 
@@ -294,6 +298,7 @@ impl SocketClose {
             Self::Ended => "The session has ended.",
             Self::BadAttach => "The first message must be a valid attach, sent within five seconds.",
             Self::BadTicket => "The ticket is unknown, used or expired. Get a new one.",
+            Self::TooManyTries => "Too many bad tickets. Wait 3 seconds, then get a new one.",
             Self::Gone => "The session has ended and cannot be resumed. Open a new one.",
             Self::ProtocolError => "The client sent something that makes no sense.",
             Self::TooSlow => "The client did not read for too long. Reconnect to go on.",

@@ -1,9 +1,8 @@
 //! As whom Kubernetes is asked: what a relay claims on the wire ([`Identity`]), and what may be claimed ([`Impersonated`]).
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+
+use crate::text::checked_text;
 
 /// Largest name of a user or a group in bytes.
 pub const MAX_IDENTITY_NAME_BYTES: usize = 253;
@@ -53,59 +52,17 @@ pub enum IdentityError {
     TooManyGroups,
 }
 
-macro_rules! identity_name {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The name as Kubernetes is told.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = IdentityError;
-
-            fn try_from(text: String) -> Result<Self, IdentityError> {
-                check($what, &text).map(|()| Self(text))
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = IdentityError;
-
-            fn from_str(text: &str) -> Result<Self, IdentityError> {
-                Self::try_from(text.to_owned())
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-identity_name!(
+checked_text!(
     /// A user name that a person may be impersonated by: never one of Kubernetes' own.
     KubernetesUser,
-    "the user name"
+    IdentityError,
+    |text: &str| check("the user name", text)
 );
-identity_name!(
+checked_text!(
     /// A group that a person may be impersonated with: never one of Kubernetes' own.
     KubernetesGroup,
-    "the group name"
+    IdentityError,
+    |text: &str| check("the group name", text)
 );
 
 fn check(what: &'static str, text: &str) -> Result<(), IdentityError> {

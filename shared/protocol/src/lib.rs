@@ -28,4 +28,5 @@ pub mod request;
 pub mod session;
 pub mod target;
 pub mod terminal;
+mod text;
 pub mod version;

@@ -1,9 +1,10 @@
 //! What a session runs in: namespace, pod, container. Parsed at the edge; never a raw string inside.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::text::checked_text;
 
 /// A name that Kubernetes would not accept.
 ///
@@ -14,77 +15,68 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct NameError(&'static str, &'static str, usize);
 
-macro_rules! kubernetes_name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, dots: $dots:literal, max: $max:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The name as Kubernetes spells it.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-
-            fn try_from(text: String) -> Result<Self, NameError> {
-                let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-                let inner = |byte: u8| plain(byte) || byte == b'-' || ($dots && byte == b'.');
-                let bytes = text.as_bytes();
-                let valid = (1..=$max).contains(&bytes.len())
-                    && bytes.iter().all(|byte| inner(*byte))
-                    && bytes.first().is_some_and(|byte| plain(*byte))
-                    && bytes.last().is_some_and(|byte| plain(*byte));
-                if valid { Ok(Self(text)) } else { Err(NameError($what, if $dots { ", dots" } else { "" }, $max)) }
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = NameError;
-
-            fn from_str(text: &str) -> Result<Self, NameError> {
-                Self::try_from(text.to_owned())
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
+/// A kind of name in Kubernetes.
+struct Form {
+    what: &'static str,
+    dots: Dots,
+    max_bytes: usize,
 }
 
-kubernetes_name!(
+/// Whether a name may have parts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dots {
+    Allowed,
+    Refused,
+}
+
+/// An RFC 1123 label.
+const fn label(what: &'static str) -> Form {
+    Form { what, dots: Dots::Refused, max_bytes: 63 }
+}
+
+/// An RFC 1123 subdomain.
+const fn subdomain(what: &'static str) -> Form {
+    Form { what, dots: Dots::Allowed, max_bytes: 253 }
+}
+
+impl Form {
+    fn check(&self, text: &str) -> Result<(), NameError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let inner = |byte: u8| plain(byte) || byte == b'-' || (self.dots == Dots::Allowed && byte == b'.');
+        let bytes = text.as_bytes();
+        let valid = (1..=self.max_bytes).contains(&bytes.len())
+            && bytes.iter().all(|byte| inner(*byte))
+            && bytes.first().is_some_and(|byte| plain(*byte))
+            && bytes.last().is_some_and(|byte| plain(*byte));
+        if valid { Ok(()) } else { Err(self.error()) }
+    }
+
+    const fn error(&self) -> NameError {
+        let dots = match self.dots {
+            Dots::Allowed => ", dots",
+            Dots::Refused => "",
+        };
+        NameError(self.what, dots, self.max_bytes)
+    }
+}
+
+checked_text!(
     /// A namespace: an RFC 1123 label.
     Namespace,
-    "the namespace",
-    dots: false,
-    max: 63
+    NameError,
+    |text: &str| label("the namespace").check(text)
 );
-kubernetes_name!(
+checked_text!(
     /// A pod's name: an RFC 1123 subdomain.
     PodName,
-    "the pod name",
-    dots: true,
-    max: 253
+    NameError,
+    |text: &str| subdomain("the pod name").check(text)
 );
-kubernetes_name!(
+checked_text!(
     /// A container's name: an RFC 1123 label.
     ContainerName,
-    "the container name",
-    dots: false,
-    max: 63
+    NameError,
+    |text: &str| label("the container name").check(text)
 );
 
 /// Where a session runs. Without a container, the pod must have exactly one (or Kubernetes' default-container annotation).

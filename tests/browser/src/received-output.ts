@@ -1,18 +1,25 @@
 /** The output bytes that reach a page over its terminal WebSockets, put together by their offsets. */
 import type { Page } from 'playwright-core';
 
+const INPUT = 0x01;
 const OUTPUT = 0x11;
 const HEADER_BYTES = 9;
 
 export class ReceivedOutput {
   #parts: Buffer[] = [];
   #end: number | null = null;
+  /** Where the output ended when Ctrl-C was sent. */
+  #interrupted: number | null = null;
   /** Offsets where bytes were missing. */
   readonly gaps: number[] = [];
 
   /** Listens from now on, to every WebSocket that the page opens. */
   constructor(page: Page) {
     page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => {
+        if (typeof payload !== 'string' && payload[0] === INPUT && payload.at(-1) === 0x03)
+          this.#interrupted = this.#end;
+      });
       socket.on('framereceived', ({ payload }) => {
         if (typeof payload !== 'string' && payload[0] === OUTPUT) this.#take(payload);
       });
@@ -23,6 +30,11 @@ export class ReceivedOutput {
   bytes(): Buffer {
     this.#parts = [Buffer.concat(this.#parts)];
     return this.#parts[0] ?? Buffer.alloc(0);
+  }
+
+  /** How much has come since Ctrl-C was sent. */
+  get sinceInterrupt(): number {
+    return (this.#end ?? 0) - (this.#interrupted ?? 0);
   }
 
   #take(frame: Buffer): void {

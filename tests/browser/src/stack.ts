@@ -1,6 +1,6 @@
 /** The whole line as real processes: a cluster, a relay, agents, and links in between that can be cut. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -12,7 +12,8 @@ import { eventually } from './eventually';
 
 const run = promisify(execFile);
 
-const ORGANISATION = 'Example Ltd';
+/** The organisation that there always is. */
+export const ORGANISATION = 'Example Ltd';
 /** The first owner's address. */
 export const OWNER = 'ada@example.com';
 
@@ -83,8 +84,8 @@ export class Stack {
   }
 
   /** A fresh one-time link of somebody. */
-  async signInLink(email = OWNER): Promise<string> {
-    const text = await this.#admin('sign-in-link', '--email', email);
+  async signInLink(email = OWNER, organisation = ORGANISATION): Promise<string> {
+    const text = await this.#admin('sign-in-link', '--email', email, '--organisation', organisation);
     return match(text, /https?:\/\/\S+\/sign-in#pll_[\w-]+/);
   }
 
@@ -108,11 +109,25 @@ export class Stack {
     this.tunnel.upstream = this.#ports.tunnel;
   }
 
-  /** Makes somebody a member of the organisation, by an invitation of the owner. */
-  async invite(email: string): Promise<void> {
-    const { url } = (await this.call('POST', '/invitations', { email, role: 'member' })) as { url: string };
+  /** Takes somebody into the organisation, by an invitation of the owner. */
+  async invite(email: string, role = 'member'): Promise<void> {
+    const { url } = (await this.call('POST', '/invitations', { email, role })) as { url: string };
     const body = { token: new URL(url).hash.slice(1), name: email.split('@', 1)[0] };
     await this.#post('/invitations/acceptances', body, {});
+  }
+
+  /** Makes another organisation, of a person who may have one already. */
+  async createOrganisation(name: string, owner: string): Promise<void> {
+    await this.#admin('create-organisation', '--name', name, '--owner-email', owner);
+  }
+
+  /** The folder of a session's stored recording. */
+  async recordingFolder(session: string): Promise<string> {
+    const root = join(this.#folder, 'relay', 'recordings');
+    const paths = await readdir(root, { recursive: true });
+    const found = paths.find((path) => path.endsWith(join(session, 'manifest.jsonl')));
+    if (found === undefined) throw new Error(`there is no recording of ${session} in ${paths.join(' ')}`);
+    return join(root, found, '..');
   }
 
   /** Asks the API something, as the owner. */

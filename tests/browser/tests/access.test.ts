@@ -1,9 +1,14 @@
 import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../src/eventually';
 import { Look } from '../src/look';
+import { CLUSTER } from '../src/stack';
 import { setUp } from '../src/suite';
+import { TerminalWindow } from '../src/terminal-window';
 
 const suite = setUp();
+
+const APPROVAL_RULE = 'The shop is open with approval';
 
 const MEMBER = 'mia@example.com';
 const RULE = 'Members enter default';
@@ -93,5 +98,83 @@ describe('access rules', () => {
     await other.page.getByRole('heading', { name: 'Access rules', exact: true }).waitFor();
     await other.page.getByText('Owners may open everything').waitFor();
     expect(await other.page.getByText(RULE).count()).toBe(0);
+  });
+});
+
+describe('a terminal that needs approval', () => {
+  it('is requested by one person, approved by another, opened without a reload, and both are audited', async () => {
+    const [owner, member] = [await suite.person(), await suite.person({ email: MEMBER })];
+    await owner.page.goto('/settings/access-rules/new');
+    await owner.page.getByLabel('Name', { exact: true }).fill(APPROVAL_RULE);
+    await owner.page.getByLabel('members').check();
+    await owner.page.getByLabel('Namespaces').fill('shop');
+    await owner.page.getByLabel('Approval by another person').selectOption('By an owner or admin');
+    await save(owner.page, new RegExp(MEMBER));
+
+    const [pod = ''] = await suite.stack.kubectl.podsOf('shop', 'app=web');
+    await member.page.goto(`/c/${await suite.stack.clusterId()}/n/shop/p/${pod}/app`);
+    await member.page.getByRole('button', { name: 'Open a terminal' }).click();
+    await member.page.getByRole('button', { name: 'Request access' }).click();
+    const asked = member.page.getByRole('dialog', { name: 'Request access' });
+    expect(await asked.getByRole('button', { name: 'Request access' }).isDisabled()).toBe(true);
+    await asked.getByLabel('Reason').fill('Orders are stuck');
+    await new Look(member, 'access').at('request');
+    await asked.getByRole('button', { name: 'Request access' }).click();
+    await member.page.getByText('Your request waits for approval').waitFor();
+    await new Look(member, 'access').at('waiting');
+
+    await owner.page.goto('/access/requests');
+    const card = owner.page.getByRole('region', { name: 'Waiting for you' }).getByRole('article');
+    await card.getByText('Orders are stuck').waitFor();
+    await new Look(owner, 'access').at('requests');
+    await card.getByRole('button', { name: /^Approve/ }).click();
+
+    await member.page.getByText('Your request was approved').waitFor();
+    await member.page.getByRole('button', { name: 'Open a terminal' }).click();
+    const terminal = new TerminalWindow(member);
+    await terminal.settle();
+    expect(await terminal.run('hostname')).toEqual([pod]);
+    const actors = await eventually('both acts are in the audit log', async () => {
+      const { items } = (await suite.stack.call('GET', '/audit-events?limit=50')) as {
+        items: { action: string; actor: { id: string } }[];
+      };
+      const acts = items.filter(({ action }) => ['access_requested', 'access_approved'].includes(action));
+      return acts.length === 2 ? acts.map(({ actor }) => actor.id) : null;
+    });
+    expect(new Set(actors).size).toBe(2);
+
+    // Their own request is nobody's to approve but others'.
+    await member.page.goto('/access/requests');
+    await member.page.getByRole('region', { name: 'Yours' }).getByText('Orders are stuck').waitFor();
+    expect(await member.page.getByRole('button', { name: /^Approve/ }).count()).toBe(0);
+  });
+});
+
+describe('who can open what', () => {
+  it('is explained for anybody, rule by rule, at an address that others can open', async () => {
+    const owner = await suite.person();
+    const { page } = owner;
+    await page.getByRole('link', { name: 'Access', exact: true }).click();
+    await page.getByRole('link', { name: 'Who can open what' }).click();
+    await page.getByLabel('Person').selectOption(MEMBER);
+    await page.getByLabel('Cluster', { exact: true }).selectOption(CLUSTER);
+    await page.getByLabel('Namespace').fill('shop');
+    await page.getByLabel('Container').fill('app');
+    await page.getByRole('button', { name: 'Explain' }).click();
+    const answer = page.getByRole('region', { name: 'Answer' });
+    await answer.getByText('Needs approval').waitFor();
+    const rule = answer.getByRole('listitem').filter({ hasText: APPROVAL_RULE });
+    await rule.getByText('It decides.').waitFor();
+    await answer.getByRole('listitem').filter({ hasText: 'Owners may' }).getByText('about other people').waitFor();
+    await new Look(owner, 'access').at('explanation');
+    const address = page.url();
+    await page.getByLabel('Namespace').fill('default');
+    await page.getByRole('button', { name: 'Explain' }).click();
+    await answer.getByText('Not allowed').waitFor();
+
+    await page.goto(address);
+    await answer.getByText('Needs approval').waitFor();
+    await rule.getByRole('link').click();
+    await page.getByRole('heading', { name: 'Terms' }).waitFor();
   });
 });

@@ -3,6 +3,7 @@ import type { ConsoleWindow } from '../src/console';
 import { Look } from '../src/look';
 import { givenKubeconfig } from '../src/settings';
 import { setUp } from '../src/suite';
+import { TerminalWindow } from '../src/terminal-window';
 
 const suite = setUp('one', ['--allow-public-cluster-addresses', '127.0.0.0/8,::1']);
 
@@ -80,6 +81,54 @@ describe('an owner', () => {
     await page.getByText('Saved. It counts').waitFor();
     await page.reload();
     await page.getByRole('textbox', { name: 'User names begin with' }).waitFor();
+
+    const credentials = page.getByRole('region', { name: 'Credentials' });
+    await credentials.getByRole('button', { name: 'Replace the credentials' }).click();
+    await credentials.getByLabel('Kubeconfig', { exact: true }).fill('kind: Config');
+    await credentials.getByRole('button', { name: 'Replace', exact: true }).click();
+    await credentials.getByRole('alert').waitFor();
+    await look.at('credentials-refused');
+    await credentials.getByLabel('Sign in with').selectOption('A token');
+    await credentials.getByLabel('Server').fill('https://api.example.org:6443');
+    await credentials.getByLabel('Name in its certificate').fill('kubernetes.default.svc');
+    await credentials.getByLabel('Token', { exact: true }).fill('a-token');
+    await look.at('credentials-by-token');
+    await credentials.getByLabel('Sign in with').selectOption('A kubeconfig');
+    await credentials.getByLabel('Kubeconfig', { exact: true }).fill(await suite.stack.kubectl.run(...config));
+    await credentials.getByRole('button', { name: 'Replace', exact: true }).click();
+    await credentials.getByText('Replaced. Terminals that are open go on').waitFor();
+    await credentials.getByRole('button', { name: 'Test connection' }).click();
+    await page.getByRole('heading', { name: 'Terminals can be opened' }).waitFor();
+    expect(await page.content()).not.toContain('client-key-data');
+  });
+
+  it.skipIf(givenKubeconfig !== null)('allows an image, with which a pod without a shell is entered', async () => {
+    const window = await suite.person();
+    const { page } = window;
+    await page.goto('/settings/debug-images');
+    const images = page.getByLabel('Images that may be chosen, one a line');
+    await images.fill('not an image');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('alert').waitFor();
+    await new Look(window, 'clusters').at('debug-images');
+    await images.fill('docker.io/library/busybox:1.36');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('Saved.', { exact: true }).waitFor();
+
+    const kubeconfig = await suite.stack.kubectl.run('config', 'view', '--minify', '--flatten', '--raw');
+    await suite.stack.call('POST', '/clusters', { type: 'public', name: 'rome', kubeconfig });
+    await suite.stack.waitUntilOnline('rome');
+    await window.openNamespace('default', 'rome');
+    await window.clickTerminalIcon('distroless');
+    await page.getByRole('alert').getByText('The container has no shell.').waitFor();
+    await page.getByLabel('Image of the debug container').selectOption('docker.io/library/busybox:1.36');
+    await new Look(window, 'clusters').at('debug-offer');
+    await page.getByRole('button', { name: 'Start a debug container' }).click();
+    const terminal = new TerminalWindow(window);
+    await terminal.settle();
+    expect(await terminal.run('echo inside-$((6*7))')).toEqual(['inside-42']);
+    await terminal.end();
+    await terminal.waitForStatus('Ended');
   });
 });
 

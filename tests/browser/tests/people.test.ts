@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Look } from '../src/look';
+import { CLUSTER, ORGANISATION } from '../src/stack';
 import { setUp } from '../src/suite';
 
 const suite = setUp();
@@ -120,4 +121,40 @@ describe('one’s own account', () => {
     await page.getByText('No API tokens').waitFor();
     expect(await me()).toBe(401);
   });
+});
+
+it('somebody in two organisations goes from one to the other, and sees nothing of the one in the other', async () => {
+  const [email, other] = ['olga@example.com', 'Other Ltd'];
+  await suite.stack.invite(email, 'admin');
+  await suite.stack.createOrganisation(other, email);
+  const { page } = await suite.person({ email });
+  await page.getByRole('link', { name: CLUSTER }).first().waitFor();
+  await page.getByLabel('Organisation').selectOption(other);
+  await page.getByRole('heading', { name: 'No clusters yet' }).waitFor();
+  expect(await page.getByRole('link', { name: CLUSTER }).count()).toBe(0);
+  await page.goto('/settings/people');
+  await page.getByText(email).first().waitFor();
+  expect(await page.getByText('ada@example.com').count()).toBe(0);
+  await page.getByLabel('Organisation').selectOption(ORGANISATION);
+  await page.getByRole('link', { name: CLUSTER }).first().waitFor();
+});
+
+it('an invitation is replaced by the next one, and whoever has joined by it is told so by its link', async () => {
+  const body = { email: 'ivy@example.com', role: 'member' };
+  const invited = async () => ((await suite.stack.call('POST', '/invitations', body)) as { url: string }).url;
+  const [replaced, link] = [await invited(), await invited()];
+  const { page } = await suite.stranger();
+  const refused = page.getByRole('alert').getByText('has been used or withdrawn');
+  await page.goto(replaced);
+  await refused.waitFor();
+  await page.goto('about:blank');
+  await page.goto(link);
+  await page.getByLabel('Your name').fill('Ivy');
+  await page.getByRole('button', { name: 'Join' }).click();
+  await page.getByRole('heading', { name: 'Clusters', exact: true }).waitFor();
+  await page.goto('about:blank');
+  await page.goto(link);
+  await refused.waitFor();
+  await page.getByRole('link', { name: 'Go to the clusters' }).click();
+  await page.getByRole('heading', { name: 'Clusters', exact: true }).waitFor();
 });

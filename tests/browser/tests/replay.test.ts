@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -29,11 +29,15 @@ beforeAll(async () => {
   await terminal.waitForPrompt();
   await terminal.type('exit\n');
   await terminal.waitForStatus('Ended');
-  await eventually('the recording is complete', async () => {
-    const facts = await window.page.request.get(`/api/v1/sessions/${session}/recording`);
-    return facts.ok() && ((await facts.json()) as { state: string }).state === 'complete' ? true : null;
-  });
+  await waitUntilComplete(session);
 });
+
+async function waitUntilComplete(id: string): Promise<void> {
+  await eventually('the recording is complete', async () => {
+    const facts = (await suite.stack.call('GET', `/sessions/${id}/recording`)) as { state?: string };
+    return facts.state === 'complete' ? true : null;
+  });
+}
 
 const open = async () => ReplayWindow.open(await suite.person(), session);
 
@@ -153,6 +157,57 @@ describe('a replay', () => {
       const { items } = (await answer.json()) as { items: { action: string; actor: { kind: string } }[] };
       expect(items[0]).toMatchObject({ action, actor: { kind: 'user' } });
     }
+  });
+
+  it('of a session that still runs says so, and follows it', async () => {
+    const window = await suite.person();
+    const terminal = await window.openTerminal('default', 'bb');
+    const running = window.page.url().split('/').at(-1) ?? '';
+    await terminal.run('echo before-$((40+2))');
+    const watching = await suite.person();
+    const replay = await ReplayWindow.open(watching, running);
+    await watching.page.getByRole('status').getByText('This session still runs.').waitFor();
+    await replay.waitForRow(/^before-42$/);
+    await terminal.type('clear; echo after-$((40+2))\n');
+    await replay.waitForRow(/^after-42$/, 60_000);
+    await terminal.type('exit\n');
+    await terminal.waitForStatus('Ended');
+  });
+
+  it('that was changed in the storage says that it is damaged, and shows what can be trusted', async () => {
+    const window = await suite.person();
+    const terminal = await window.openTerminal('default', 'bb');
+    const harmed = window.page.url().split('/').at(-1) ?? '';
+    await terminal.run('echo evidence-$((40+2))');
+    await terminal.type('exit\n');
+    await terminal.waitForStatus('Ended');
+    await waitUntilComplete(harmed);
+    const folder = await suite.stack.recordingFolder(harmed);
+    const segment = join(folder, '00000001.cast');
+    await writeFile(segment, (await readFile(segment, 'utf8')).replaceAll('evidence-42', 'innocent-42'));
+    await window.page.goto(`/sessions/${harmed}/replay`);
+    await window.page.getByRole('alert').getByText('Segment 1 is not what was recorded').waitFor();
+    await new Look(window, 'light-desk').at('replay-damaged');
+    expect(await window.page.locator('body').innerText()).not.toContain('innocent-42');
+    await rm(join(folder, 'manifest.jsonl'));
+    await window.page.reload();
+    await window.page.getByRole('alert').getByText('This recording is damaged.').waitFor();
+  });
+
+  it('whose end is missing says that it is cut off', async () => {
+    const window = await suite.person();
+    // The relay’s own answer, but for the state: what it takes to cut a recording off is the Rust suite's.
+    await window.page.route(`**/api/v1/sessions/${session}/replays`, async (route) => {
+      const response = await route.fetch();
+      const { token, recording } = (await response.json()) as { token: string; recording: object };
+      const cut = { ...recording, state: 'truncated', message: 'Its end was never stored.' };
+      await route.fulfill({ response, json: { token, recording: cut } });
+    });
+    const replay = await ReplayWindow.open(window, session);
+    await window.page.getByRole('status').getByText('This recording is cut off.').waitFor();
+    await window.page.getByText('Its end was never stored.').waitFor();
+    await replay.waitForRow(/^first-42$/);
+    await new Look(window, 'light-desk').at('replay-truncated');
   });
 
   it('of a session that does not exist says so', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ConsoleWindow } from '../src/console';
+import { Look } from '../src/look';
 import { setUp } from '../src/suite';
 
 const suite = setUp('one', ['--password-sign-in'], 'localhost');
@@ -108,4 +109,26 @@ it('a browser that comes back refused is told why', async () => {
   await page.getByRole('alert').getByText('nobody has invited you yet').waitFor();
   await page.goto('/sign-in?refused=%3Cimg%20src%3Dx%3E');
   await page.getByRole('alert').getByText('You could not be signed in.').waitFor();
+});
+
+it('the groups of a provider are led to groups here by their names', async () => {
+  await suite.stack.call('POST', '/groups', { name: 'Shop admins' });
+  const window = await suite.person();
+  const { page } = window;
+  await page.goto('/settings/sign-in');
+  await page.getByRole('button', { name: 'Add a provider' }).click();
+  await page.getByLabel('Name of the button').fill('Example login');
+  await page.getByLabel('Issuer').fill('https://login.example.org');
+  await page.getByLabel('Client id').fill('podlatch');
+  await page.getByLabel('Claim that lists groups').fill('groups');
+  await page.getByLabel('Group at the provider, line 1').fill('shop-admins');
+  await page.getByRole('button', { name: 'Save the provider' }).click();
+  await page.getByRole('alert').getByText('Choose a group for “shop-admins”.').waitFor();
+  await new Look(window, 'sign-in').at('provider');
+  await page.getByLabel('Group here, line 1').selectOption('Shop admins');
+  await page.getByRole('button', { name: 'Save the provider' }).click();
+  await page.getByRole('heading', { name: 'Example login' }).waitFor();
+  await page.reload();
+  await page.getByRole('button', { name: 'Edit' }).click();
+  expect(await page.getByLabel('Group here, line 1').locator('option:checked').innerText()).toBe('Shop admins');
 });

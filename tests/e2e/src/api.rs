@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use podlatch_protocol::target::{ContainerName, PodTarget};
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderName, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+
+use crate::poll;
 
 /// A signed-in person.
 #[derive(Debug, Clone)]
@@ -186,16 +187,11 @@ impl Api {
 
     /// Waits until a session has ended, without looking at it; returns its end.
     pub async fn wait_until_ended(&self, session: &str, limit: Duration) -> anyhow::Result<Value> {
-        let start = Instant::now();
-        loop {
+        poll::until("the session has ended", limit, || async {
             let facts = self.session(session).await?;
-            if facts["state"] == "ended" {
-                return Ok(facts["end"].clone());
-            }
-            ensure!(start.elapsed() < limit, "still not ended after {limit:?}: {facts}");
-            // The API has no event for this; it is asked again.
-            sleep(Duration::from_millis(100)).await;
-        }
+            Ok(if facts["state"] == "ended" { Ok(facts["end"].clone()) } else { Err(facts) })
+        })
+        .await
     }
 
     /// Ends a session for good.

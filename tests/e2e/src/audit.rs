@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use reqwest::Method;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use crate::api::Api;
+use crate::poll;
 
 /// All events that the filters let through, oldest first.
 pub async fn events(api: &Api, filters: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
@@ -34,15 +34,11 @@ pub async fn commands_of(api: &Api, session: &str) -> anyhow::Result<Vec<Value>>
 
 /// Waits until a session has so many commands.
 pub async fn wait_for_commands(api: &Api, session: &str, count: usize, limit: Duration) -> anyhow::Result<Vec<Value>> {
-    let start = Instant::now();
-    loop {
+    poll::until(&format!("there are {count} commands"), limit, || async {
         let found = commands_of(api, session).await?;
-        if found.len() >= count {
-            return Ok(found);
-        }
-        ensure!(start.elapsed() < limit, "{} commands in place of {count}: {found:?}", found.len());
-        sleep(Duration::from_millis(50)).await;
-    }
+        Ok(if found.len() >= count { Ok(found) } else { Err(format!("{found:?}")) })
+    })
+    .await
 }
 
 /// A session's events are numbered from 1 without a gap; returns them.

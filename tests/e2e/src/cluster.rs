@@ -12,8 +12,9 @@ use podlatch_podexec::exec::{self, ExecRequest, ProcessEnd, ReadEvent, Streams};
 use podlatch_podexec::pod;
 use podlatch_protocol::target::PodTarget;
 use serde_json::json;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
+use crate::poll;
 use crate::process::Process;
 
 /// How long a command in a pod may take.
@@ -130,29 +131,22 @@ impl Cluster {
 
     /// Waits until there are so many live processes with `mark` in their command line.
     pub async fn wait_for_processes(&self, target: &PodTarget, mark: &str, count: usize) -> anyhow::Result<()> {
-        let start = Instant::now();
-        loop {
-            let there = self.processes(target, mark).await?;
-            if there.len() == count {
-                return Ok(());
-            }
-            ensure!(start.elapsed() < COMMAND, "{} processes with {mark:?} in place of {count}", there.len());
-            sleep(Duration::from_millis(50)).await;
-        }
+        let what = format!("there are {count} processes with {mark:?}");
+        poll::until(&what, COMMAND, || async {
+            let there = self.processes(target, mark).await?.len();
+            Ok(if there == count { Ok(()) } else { Err(there) })
+        })
+        .await
     }
 
     /// Waits until no live process with `mark` in its command line is left; returns how long that took.
     pub async fn wait_until_gone(&self, target: &PodTarget, mark: &str, limit: Duration) -> anyhow::Result<Duration> {
         let start = Instant::now();
-        loop {
+        poll::until(&format!("nothing with {mark:?} is left"), limit, || async {
             let left = self.processes(target, mark).await?;
-            if left.is_empty() {
-                return Ok(start.elapsed());
-            }
-            ensure!(start.elapsed() < limit, "still there after {limit:?}: {left:?}");
-            // The pod has no event for this; it is asked again.
-            sleep(Duration::from_millis(50)).await;
-        }
+            Ok(if left.is_empty() { Ok(start.elapsed()) } else { Err(format!("{left:?}")) })
+        })
+        .await
     }
 }
 
@@ -179,15 +173,12 @@ impl OwnPod {
         }))?;
         let api: kube::Api<Pod> = kube::Api::namespaced(cluster.client().await?, "default");
         api.create(&PostParams::default(), &pod).await?;
-        let start = Instant::now();
-        loop {
-            let pod = api.get(&name).await?;
-            if pod.status.and_then(|status| status.phase).as_deref() == Some("Running") {
-                return Ok(Self { target: target("default", &name, ""), api });
-            }
-            ensure!(start.elapsed() < COMMAND, "the pod {name} does not start");
-            sleep(Duration::from_millis(50)).await;
-        }
+        poll::holds(&format!("the pod {name} runs"), COMMAND, || async {
+            let status = api.get(&name).await?.status;
+            Ok(status.and_then(|status| status.phase).as_deref() == Some("Running"))
+        })
+        .await?;
+        Ok(Self { target: target("default", &name, ""), api })
     }
 
     /// Deletes it without a grace time.

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod cluster;
 pub mod crowd;
 pub mod people;
+pub mod poll;
 pub mod process;
 pub mod replay;
 pub mod stack;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use reqwest::Method;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
+use crate::poll;
 use crate::stack::Stack;
 
 /// How long an ended session's recording may take to be stored whole.
@@ -42,15 +42,11 @@ async fn played(stack: &Stack, session: &str) -> anyhow::Result<Vec<u8>> {
 
 /// Waits until a recording is stored as a whole; returns whether it has its end.
 async fn stored(stack: &Stack, session: &str) -> anyhow::Result<String> {
-    let until = Instant::now() + STORED;
-    loop {
-        let facts = stack.api.call(Method::GET, &format!("/sessions/{session}/recording"), None).await?;
-        if facts["state"] != "recording" {
-            return facts["state"].as_str().map(str::to_owned).context("no state");
-        }
-        if Instant::now() > until {
-            bail!("the recording of {session} is not stored whole within {STORED:?}");
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
+    let path = format!("/sessions/{session}/recording");
+    poll::until("the recording is stored whole", STORED, || async {
+        let facts = stack.api.call(Method::GET, &path, None).await?;
+        let state = facts["state"].as_str().context("no state")?.to_owned();
+        Ok(if state == "recording" { Err(facts) } else { Ok(state) })
+    })
+    .await
 }

@@ -10,10 +10,10 @@ use podlatch_protocol::target::PodTarget;
 use reqwest::Method;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::time::{Instant, sleep};
 
 use crate::api::Api;
 use crate::cluster::Cluster;
+use crate::poll;
 use crate::process::{Process, program};
 use crate::viewer::Viewer;
 
@@ -111,21 +111,13 @@ impl Stack {
 
     /// Waits until the relay sees an agent of this cluster.
     pub async fn wait_until_cluster_online(&self, cluster_id: &str) -> anyhow::Result<()> {
-        let start = Instant::now();
-        loop {
-            let cluster = self.api.call(Method::GET, &format!("/clusters/{cluster_id}"), None).await;
-            if cluster.is_ok_and(|cluster| cluster["state"] == "online") {
-                return Ok(());
-            }
-            ensure!(
-                start.elapsed() < CONNECT,
-                "the agent does not connect.\nAgent:\n{}\nRelay:\n{}",
-                self.agent.log(),
-                self.relay.log()
-            );
-            // The API has no event for this; it is asked again.
-            sleep(Duration::from_millis(50)).await;
-        }
+        let path = format!("/clusters/{cluster_id}");
+        poll::until("the agent connects", CONNECT, || async {
+            let cluster = self.api.call(Method::GET, &path, None).await;
+            let online = cluster.is_ok_and(|cluster| cluster["state"] == "online");
+            Ok(if online { Ok(()) } else { Err(format!("agent:\n{}\nrelay:\n{}", self.agent.log(), self.relay.log())) })
+        })
+        .await
     }
 
     /// `kill -9` of the relay.

@@ -9,12 +9,11 @@ use podlatch_e2e::api::{OpenedSession, problem};
 use podlatch_e2e::audit::events;
 use podlatch_e2e::cluster::target;
 use podlatch_e2e::process::Process;
-use podlatch_e2e::replay;
 use podlatch_e2e::stack::{Options, Stack};
 use podlatch_e2e::viewer::Viewer;
+use podlatch_e2e::{poll, replay};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 /// Within this what needs no timeout has happened, also on a busy machine.
 const SOON: Duration = Duration::from_mins(1);
@@ -196,15 +195,11 @@ async fn a_container_without_a_shell_is_entered_through_a_debug_container_that_l
 /// A container whose first process has ended has no process left.
 async fn wait_until_terminated(stack: &Stack, container: &str) -> anyhow::Result<()> {
     let pods: kube::Api<Pod> = kube::Api::namespaced(stack.cluster.client().await?, "default");
-    let start = Instant::now();
-    loop {
+    poll::holds("the container has ended", SOON, || async {
         let status = pods.get("distroless").await?.status.context("no status")?;
         let statuses = status.ephemeral_container_statuses.unwrap_or_default();
         let state = statuses.into_iter().find(|status| status.name == container).and_then(|status| status.state);
-        if state.as_ref().is_some_and(|state| state.terminated.is_some()) {
-            return Ok(());
-        }
-        anyhow::ensure!(start.elapsed() < SOON, "still there: {state:?}");
-        sleep(Duration::from_millis(50)).await;
-    }
+        Ok(state.is_some_and(|state| state.terminated.is_some()))
+    })
+    .await
 }

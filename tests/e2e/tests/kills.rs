@@ -22,6 +22,48 @@ const LONGEST_LIFE: Duration = Duration::from_millis(1_500);
 /// Between two lines that are typed.
 const LONGEST_PAUSE: Duration = Duration::from_millis(120);
 
+/// In a shell without marks, so that its commands are read off the screen: it types its next line when the last one is over, as
+/// a person does.
+struct Plain {
+    viewer: Viewer,
+    lines: Vec<String>,
+}
+
+impl Plain {
+    async fn type_line(&mut self) {
+        let number = self.lines.len();
+        let over = |number: usize| format!("\nplain {number}-\r\n");
+        if number > 0 && !self.viewer.seen().text().contains(&over(number - 1)) {
+            return;
+        }
+        // What it prints is not what its echo shows.
+        let line = format!("echo plain {number}\"-\"");
+        self.viewer.type_text(&format!("{line}\r")).await;
+        self.lines.push(line);
+    }
+
+    async fn finish(&mut self, stack: &Stack) -> anyhow::Result<()> {
+        self.viewer.type_text("exit\r").await;
+        self.lines.push("exit".to_owned());
+        self.viewer.all_applied().await?;
+        self.viewer.ended().await?;
+        let events = audit::gapless(&stack.api, &self.viewer.session).await?;
+        let commands = events.iter().filter(|event| event["action"] == "command_executed");
+        let found: Vec<&str> = commands.filter_map(|event| event["command"].as_str()).collect();
+        let differs = found.iter().zip(&self.lines).position(|(found, typed)| found != typed);
+        let at = differs.unwrap_or_else(|| found.len().min(self.lines.len()));
+        ensure!(
+            found == self.lines,
+            "{} commands in place of {}; the first that differs, {at}: {:?} in place of {:?}",
+            found.len(),
+            self.lines.len(),
+            found.get(at),
+            self.lines.get(at),
+        );
+        Ok(())
+    }
+}
+
 /// A session whose lines are known.
 struct Worker {
     viewer: Viewer,
@@ -53,6 +95,7 @@ async fn a_hundred_kills_of_the_relay_lose_and_double_nothing() -> anyhow::Resul
         let viewer = stack.open(&target("default", "tools", "")).await?;
         workers.push(Worker { viewer, lines: Vec::new() });
     }
+    let mut plain = Plain { viewer: stack.open(&target("default", "bb", "")).await?, lines: Vec::new() };
     for _ in 0..KILLS {
         let life = random.random_range(Duration::ZERO..LONGEST_LIFE);
         let begin = Instant::now();
@@ -60,12 +103,14 @@ async fn a_hundred_kills_of_the_relay_lose_and_double_nothing() -> anyhow::Resul
             for worker in &mut workers {
                 worker.type_line(&mut random).await;
             }
+            plain.type_line().await;
             sleep(random.random_range(Duration::ZERO..LONGEST_PAUSE)).await;
         }
         stack.kill_relay().await?;
         stack.restart_relay().await?;
     }
     stack.wait_until_online().await?;
+    plain.finish(&stack).await.context("in a shell without marks")?;
     for worker in &mut workers {
         worker.viewer.type_text("echo all; exit\r").await;
         worker.lines.push("echo all; exit".to_owned());

@@ -7,6 +7,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use podlatch_e2e::api::problem;
 use podlatch_e2e::cluster::{OwnPod, target};
+use podlatch_e2e::poll;
 use podlatch_e2e::stack::{Options, Stack};
 use podlatch_e2e::viewer::Viewer;
 use podlatch_impair::Cut;
@@ -16,7 +17,7 @@ use podlatch_relay::domain::audit::{Action, Event};
 use podlatch_relay::store::{AuditFilter, DatabaseUrl, Store};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// Within this nothing of a session that was ended is alive, also on a busy machine. The relay itself promises five seconds.
 const GONE: Duration = Duration::from_secs(20);
@@ -74,15 +75,12 @@ async fn trail(stack: &Stack, session: &str) -> anyhow::Result<Vec<Event>> {
 
 /// Waits until the trail of a session ends in this.
 async fn trail_ending_in(stack: &Stack, session: &str, last: Action) -> anyhow::Result<Vec<Event>> {
-    let start = Instant::now();
-    loop {
+    poll::until(&format!("the trail ends in {last:?}"), SOON, || async {
         let events = trail(stack, session).await?;
-        if events.last().is_some_and(|event| event.action == last) {
-            return Ok(events);
-        }
-        anyhow::ensure!(start.elapsed() < SOON, "the trail does not end in {last:?}: {:?}", actions(&events));
-        sleep(Duration::from_millis(100)).await;
-    }
+        let over = events.last().is_some_and(|event| event.action == last);
+        Ok(if over { Ok(events) } else { Err(format!("{:?}", actions(&events))) })
+    })
+    .await
 }
 
 fn actions(events: &[Event]) -> Vec<Action> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::Context;
 use podlatch_e2e::api::problem;
 use podlatch_e2e::cluster::target;
-use podlatch_e2e::replay;
 use podlatch_e2e::stack::{Options, Stack};
 use podlatch_e2e::viewer::Viewer;
+use podlatch_e2e::{poll, replay};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -146,16 +146,8 @@ async fn what_is_wrong_with_a_public_cluster_is_told_and_can_be_mended() -> anyh
     assert!(problem(&refused).detail.contains("does not accept the credential"), "{refused:#}");
     let path = format!("/clusters/{direct}/access");
     stack.api.call(Method::PUT, &path, Some(json!({ "kubeconfig": good }))).await?;
-    let opened = async {
-        loop {
-            // The keeper takes a moment; there is no event for it.
-            if let Ok(viewer) = open(&stack, &direct).await {
-                return viewer;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let mut viewer = timeout(SOON, opened).await?;
+    // The keeper takes a moment.
+    let mut viewer = poll::until("it can be opened", SOON, || async { Ok(open(&stack, &direct).await) }).await?;
     assert_eq!(viewer.run("echo mended").await?, "mended");
 
     // No credential is told again, nor written anywhere in the clear.

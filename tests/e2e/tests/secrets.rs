@@ -15,20 +15,26 @@ use rand::Rng;
 use tokio::time::sleep;
 
 /// How many of the programs a machine must have for the test to mean something.
-const ENOUGH: usize = 20;
+const ENOUGH: usize = 25;
 
 /// A program that asks for secrets: its command, and what it asks with, once for each time that it asks.
 type Program = (&'static str, &'static [&'static str]);
 
 /// Real programs where Debian has them; the others do to the terminal what the real ones do.
-const PROGRAMS: [Program; 23] = [
+const PROGRAMS: [Program; 29] = [
     ("read -s -p 'Secret: ' s", &["Secret: "]),
     ("read -rs -n 40 -t 20 -p 'Token: ' s", &["Token: "]),
     ("zsh -fc 'read -s \"s?Zsh secret: \"'", &["Zsh secret: "]),
     ("fish --no-config -c 'read -s -P \"Fish secret: \" s'", &["Fish secret: "]),
     ("python3 -c 'import getpass; getpass.getpass()'", &["Password: "]),
-    (PASSWD, &["New password: ", "Retype new password: "]),
-    (SU, &["Password: "]),
+    ("passwd you", &["New password: ", "Retype new password: "]),
+    ("setpriv --ruid=1000 passwd", &["Current password: "]),
+    ("setpriv --ruid=1000 su root -c true", &["Password: "]),
+    ("setpriv --ruid=1000 sudo true", &["password for you: "]),
+    (SSH, &["you@here's password: "]),
+    (GPG, &["Enter passphrase: "]),
+    (PINENTRY, &["Passphrase: ", "re-enter this passphrase"]),
+    ("mysql -h 127.0.0.1 -P 1 -u you -p", &["Enter password: "]),
     ("openssl enc -aes-256-cbc -pbkdf2 -in /etc/hosts -out /dev/null", &["password:", "Verifying"]),
     ("openssl genrsa -aes256 -out /dev/null 1024", &["pass phrase:", "Verifying"]),
     ("openssl passwd -6 > /dev/null", &["Password: ", "Verifying - Password: "]),
@@ -40,22 +46,49 @@ const PROGRAMS: [Program; 23] = [
     ("curl -s -u you http://127.0.0.1:1/", &["Enter host password for user 'you':"]),
     ("wget -q --tries=1 --user=you --ask-password http://127.0.0.1:1/", &["Password for user"]),
     ("systemd-ask-password --timeout=30 'Ask:' > /dev/null", &["Ask:"]),
-    ("(stty -echo; printf 'sudo password for you: '; read -r s < /dev/tty; stty echo)", &["password for you: "]),
+    ("(stty -echo; printf 'Key for you: '; read -r s < /dev/tty; stty echo)", &["Key for you: "]),
     (MASKED_PYTHON, &["Masked: "]),
     (MASKED_PERL, &["Stars: "]),
     (NODE, &["Hidden: "]),
     (CURSES, &["Key: "]),
 ];
 
-/// As passwd asks, twice; the real one needs PAM, which the containers of the devcluster have not.
-const PASSWD: &str = "(stty -echo < /dev/tty; for q in 'New' 'Retype new'; do printf '%s password: ' \"$q\"
-read -r s; echo; done; stty echo)";
+/// A container's own people, and what sudo lets them do. Programs that ask by their set-user-ID bit, which containers ignore,
+/// are started with the IDs that the bit would give.
+const PEOPLE: &str = "set -e
+[ -e /etc/shadow ] || (umask 077; echo 'root:*:19000:0:99999:7:::' > /etc/shadow)
+grep -q ^you: /etc/passwd || echo 'you:x:1000:1000::/tmp:/bin/sh' >> /etc/passwd
+grep -q ^you: /etc/shadow || echo 'you:*:19000:0:99999:7:::' >> /etc/shadow
+printf 'Defaults passwd_tries=1\nyou ALL=(ALL) ALL\n' > /etc/sudoers
+chmod 440 /etc/sudoers
+cat > /tmp/server.py <<'END'
+import os, socket, subprocess, threading
+listener = socket.create_server(('127.0.0.1', 0))
+near = socket.create_connection(listener.getsockname())
+far = listener.accept()[0]
+key = '/tmp/host-%d' % os.getpid()
+subprocess.run(['dropbearkey', '-t', 'ed25519', '-f', key], stdout=-3, stderr=-3)
+subprocess.Popen(['dropbear', '-i', '-r', key], stdin=far, stdout=far, stderr=-3)
+far.close()
+def send():
+    while data := os.read(0, 9000): near.sendall(data)
+threading.Thread(target=send, daemon=True).start()
+while data := near.recv(9000): os.write(1, data)
+END";
 
-/// As su and sudo ask: what was typed before is thrown away, then the echo is off.
-const SU: &str = "python3 -c 'import sys,termios,tty
-o=termios.tcgetattr(0);n=termios.tcgetattr(0);n[3]&=~termios.ECHO
-termios.tcsetattr(0,termios.TCSAFLUSH,n);sys.stderr.write(\"Password: \");sys.stderr.flush()
-sys.stdin.readline();termios.tcsetattr(0,termios.TCSAFLUSH,o);print()'";
+/// What programs with a set-user-ID bit begin with here.
+const AS_YOU: &str = "setpriv --ruid=1000 ";
+
+/// With a server of its own, which is gone with it.
+const SSH: &str = "ssh -o NumberOfPasswordPrompts=1 -o PreferredAuthentications=password -o StrictHostKeyChecking=no \
+    -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ProxyCommand='python3 /tmp/server.py' you@here true";
+
+/// Asks by itself.
+const GPG: &str =
+    "gpg --homedir \"$(mktemp -d)\" --no-symkey-cache --pinentry-mode loopback -c -o /dev/null /etc/hosts";
+
+/// Has its agent ask, on the alternate screen.
+const PINENTRY: &str = "gpg --homedir \"$(mktemp -d)\" --no-symkey-cache -c -o - /etc/hosts > /dev/null";
 
 /// Shows a star for each key, in raw mode.
 const MASKED_PYTHON: &str = "python3 -c 'import sys,tty,termios;f=0;o=termios.tcgetattr(f);tty.setraw(f)
@@ -170,6 +203,7 @@ async fn run_all(stack: &Stack, target: &PodTarget, way: Way) -> anyhow::Result<
 
 /// Whether the container has the program that a command begins with.
 async fn has(viewer: &mut Viewer, command: &str) -> anyhow::Result<bool> {
+    let command = command.strip_prefix(AS_YOU).unwrap_or(command);
     let name = command.split_whitespace().next().unwrap_or_default();
     if name.starts_with('(') {
         return Ok(true);
@@ -211,6 +245,7 @@ async fn no_byte_of_a_secret_that_is_typed_without_echo_is_kept() -> anyhow::Res
     let options = Options { relay, agent: vec!["--log=debug".into()], ..Options::default() };
     let stack = Stack::start_with(options).await?;
     let tools = target("default", "tools", "");
+    stack.cluster.run(&tools, &["sh", "-c", PEOPLE]).await?;
     let runs = WAYS.map(|way| run_all(&stack, &tools, way));
     let (secrets, seen): (Vec<_>, Vec<_>) = try_join_all(runs).await?.into_iter().unzip();
     let secrets = secrets.concat();

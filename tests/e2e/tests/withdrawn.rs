@@ -312,7 +312,7 @@ async fn last_processes(
             return Ok(seen);
         }
         ensure!(at < limit, "still there after {at:?}: {:?}", there.lines().collect::<BTreeSet<_>>());
-        // The pod has no event for this; it is asked again.
+        // This loop measures: it notes what it sees each time.
         sleep(Duration::from_millis(200)).await;
     }
 }
@@ -424,6 +424,7 @@ async fn what_is_withdrawn_while_relay_and_agent_are_cut_off_lets_no_late_input_
     for case in &cases {
         case.viewer.type_text("late\r").await;
     }
+    // A real lapse of time: what was typed has to be on the line, where nothing tells of it.
     sleep(Duration::from_secs(1)).await;
     let Withdrawn { since, uptime } = Withdrawn::after(&stack).await?;
     try_join_all(subjects.iter().map(|subject| subject.withdraw(&stack))).await?;

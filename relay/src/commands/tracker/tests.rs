@@ -50,6 +50,8 @@ fn marks_are_the_truth_and_the_screen_is_not_asked() {
         number: 1,
         text: "ls -p".into(),
         source: Source::Marks,
+        extent: Extent::Whole,
+        entered: None,
         confidence: 1.0,
         exit_code: None,
         cwd: Some("/srv".into()),
@@ -119,7 +121,9 @@ fn a_huge_command_is_cut_and_a_flood_of_input_is_not_kept() {
     let mut tracker = tracker();
     tracker.mark(Mark::CommandLine("echo ".repeat(2_000_000)), at(0));
     let events = taken(&mut tracker);
-    assert!(matches!(&events[0], Event::Submitted(command) if command.text.len() <= MAX_COMMAND_BYTES));
+    assert!(
+        matches!(&events[0], Event::Submitted(command) if command.text.len() <= MAX_COMMAND_CHARACTERS && command.extent == Extent::Cut)
+    );
     tracker.output(b"\x1b[?2004h$ ", at(0));
     for _ in 0..100 {
         tracker.input(&vec![b'x'; 64 * 1024], at(1_000));

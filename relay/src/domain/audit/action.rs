@@ -82,6 +82,8 @@ slugs!(
         SignIn = "sign_in",
         /// Somebody tried to sign in and was not let in.
         SignInRefused = "sign_in_refused",
+        /// Somebody tried too often to guess a secret; what they try on is not written.
+        TooManyTries = "too_many_tries",
         /// A person got a password, or another one.
         PasswordSet = "password_set",
         /// A person's password was removed.
@@ -138,6 +140,10 @@ slugs!(
         SignInLinkCreated = "sign_in_link_created",
         /// An organisation was created.
         OrganisationCreated = "organisation_created",
+        /// An organisation was suspended by the operator.
+        OrganisationSuspended = "organisation_suspended",
+        /// An organisation is suspended no more.
+        OrganisationResumed = "organisation_resumed",
         /// A cluster was registered.
         ClusterCreated = "cluster_created",
         /// A cluster's name, labels or settings were changed.

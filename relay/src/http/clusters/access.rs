@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::find;
 use crate::app::App;
 use crate::auth::seal::SealError;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::domain::cluster::ClusterType;
 use crate::http::context::CallContext;
@@ -117,8 +117,7 @@ pub async fn put(
 ) -> Result<StatusCode, Problem> {
     let organisation = context.actor.organisation;
     let cluster = find(&app, &context, id).await?.cluster;
-    let action = Action::Administer { organisation, part: Administration::Clusters };
-    context.require(&app, action, Place::Cluster(cluster.id)).await?;
+    context.require_administration(&app, Administration::Clusters, Place::Cluster(cluster.id)).await?;
     if cluster.cluster_type != ClusterType::Public {
         return Err(refused(&"this cluster is reached through its agent; it has no credential here"));
     }

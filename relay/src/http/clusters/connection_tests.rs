@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::access::ClusterAccessBody;
 use super::find;
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::{Action as Audited, NewEvent, Outcome, Place};
 use crate::http::context::CallContext;
 use crate::http::extract::{IdPath, JsonBody};
@@ -133,9 +133,7 @@ pub async fn post(
     context: CallContext,
     JsonBody(body): JsonBody<ClusterAccessBody>,
 ) -> Result<Json<ConnectionTestBody>, Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::Clusters };
-    context.require(&app, action, Place::Organisation).await?;
+    context.require_administration(&app, Administration::Clusters, Place::Organisation).await?;
     test(&app, &context, Place::Organisation, &ClusterAccess::try_from(body)?).await
 }
 
@@ -159,8 +157,7 @@ pub async fn post_registered(
     let organisation = context.actor.organisation;
     let cluster = find(&app, &context, id).await?.cluster;
     let place = Place::Cluster(cluster.id);
-    let action = Action::Administer { organisation, part: Administration::Clusters };
-    context.require(&app, action, place.clone()).await?;
+    context.require_administration(&app, Administration::Clusters, place.clone()).await?;
     let unprocessable = |detail| Problem::new(ProblemKind::Unprocessable, detail);
     let stored = app.store.public_access(organisation, cluster.id).await?;
     let stored =

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::access::{ClusterAccessBody, unsealed};
 use super::{ClusterBody, labels, name, taken};
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::domain::cluster::{ClusterOverview, ClusterType};
 use crate::http::context::CallContext;
@@ -104,9 +104,7 @@ pub async fn post(
     context: CallContext,
     JsonBody(body): JsonBody<NewClusterBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::Clusters };
-    context.require(&app, action, Place::Organisation).await?;
+    let organisation = context.require_administration(&app, Administration::Clusters, Place::Organisation).await?;
     let (cluster_type, named, labelled, access) = match body {
         NewClusterBody::Private(body) => (ClusterType::Private, body.name, body.labels, None),
         NewClusterBody::Public(body) => {

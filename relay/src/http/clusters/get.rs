@@ -55,6 +55,7 @@ mod tests {
         let path = format!("/api/v1/clusters/{}", cluster.id);
         let mut expected = json!({
             "id": cluster.id.to_string(), "name": "berlin", "type": "private", "labels": {}, "state": "never_connected",
+            "limits": { "session_max_seconds": null, "idle_after_seconds": null, "idle_close_seconds": null },
             "agent_version": null, "kubernetes_version": null, "last_seen_at": null,
             "created_at": "2023-11-14T22:13:20.000Z",
         });

@@ -88,8 +88,7 @@ pub async fn put(
 ) -> Result<Json<KubernetesIdentityBody>, Problem> {
     let organisation = context.actor.organisation;
     let cluster = find(&app, &context, id).await?.cluster;
-    let action = Action::Administer { organisation, part: Administration::Clusters };
-    context.require(&app, action, Place::Cluster(cluster.id)).await?;
+    context.require_administration(&app, Administration::Clusters, Place::Cluster(cluster.id)).await?;
     let identity = match body {
         KubernetesIdentityBody::Agent {} => KubernetesIdentity::Agent,
         KubernetesIdentityBody::Impersonate { user_prefix } => {

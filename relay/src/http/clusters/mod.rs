@@ -18,6 +18,7 @@ use podlatch_protocol::id::ClusterId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use self::update::LimitsBody;
 use super::access::Access;
 use super::context::CallContext;
 use super::problem::{Problem, ProblemKind};
@@ -44,6 +45,7 @@ pub struct ClusterBody {
     /// By what access rules may find it.
     #[schema(value_type = BTreeMap<String, String>)]
     labels: Labels,
+    limits: LimitsBody,
     state: ClusterState,
     /// The agent's release, once one has connected. Untrusted text.
     agent_version: Option<String>,
@@ -82,6 +84,7 @@ impl ClusterBody {
             name: cluster.name.to_string(),
             type_: cluster.cluster_type.slug(),
             labels: cluster.labels,
+            limits: cluster.limits.into(),
             state,
             last_seen_at: last_agent.as_ref().map(|agent| agent.seen_at),
             agent_version: last_agent.as_ref().map(|agent| agent.agent_version.clone()),

@@ -6,7 +6,7 @@ use podlatch_protocol::id::ClusterId;
 
 use super::find;
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
@@ -31,8 +31,7 @@ pub async fn delete(
 ) -> Result<StatusCode, Problem> {
     let organisation = context.actor.organisation;
     let cluster = find(&app, &context, id).await?.cluster;
-    let action = Action::Administer { organisation, part: Administration::Clusters };
-    context.require(&app, action, Place::Cluster(cluster.id)).await?;
+    context.require_administration(&app, Administration::Clusters, Place::Cluster(cluster.id)).await?;
     if !app.store.revoke_cluster(organisation, cluster.id, &context.origin(), context.now).await? {
         return Err(Problem::not_found("cluster"));
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use podlatch_protocol::id::ClusterId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{ClusterBody, find, labels, name, taken};
 use crate::app::App;
 use crate::config::SessionTime;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::domain::session_limits::LimitSettings;
 use crate::http::context::CallContext;
@@ -33,7 +33,7 @@ pub struct ClusterChangeBody {
 }
 
 /// How long sessions may live. What is null or left out is as the organisation says.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "the unit belongs into the name")]
 pub struct LimitsBody {
@@ -66,8 +66,7 @@ pub async fn patch(
 ) -> Result<Json<ClusterBody>, Problem> {
     let organisation = context.actor.organisation;
     let cluster = find(&app, &context, id).await?.cluster;
-    let action = Action::Administer { organisation, part: Administration::Clusters };
-    context.require(&app, action, Place::Cluster(cluster.id)).await?;
+    context.require_administration(&app, Administration::Clusters, Place::Cluster(cluster.id)).await?;
     let change = ClusterChange {
         name: body.name.as_deref().map(name).transpose()?,
         labels: body.labels.map(labels).transpose()?,
@@ -81,6 +80,17 @@ pub async fn patch(
         app.store.set_cluster_limits(organisation, cluster.id, &limits, (context.origin(), context.now)).await?;
     }
     Ok(Json(ClusterBody::new(find(&app, &context, id).await?, &app.agents)))
+}
+
+impl From<LimitSettings> for LimitsBody {
+    fn from(limits: LimitSettings) -> Self {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        Self {
+            session_max_seconds: seconds(limits.session_max),
+            idle_after_seconds: seconds(limits.idle_after),
+            idle_close_seconds: seconds(limits.idle_close),
+        }
+    }
 }
 
 impl TryFrom<LimitsBody> for LimitSettings {
@@ -122,7 +132,9 @@ mod tests {
         let changed = patch(json!({ "name": "paris" })).await.json();
         assert_eq!((&changed["name"], &changed["labels"]), (&json!("paris"), &json!({ "env": "prod" })));
         let limits = json!({ "session_max_seconds": 3600, "idle_close_seconds": null });
-        assert_eq!(patch(json!({ "limits": limits })).await.status, 200);
+        let changed = patch(json!({ "limits": limits })).await.json();
+        let shown = json!({ "session_max_seconds": 3600, "idle_after_seconds": null, "idle_close_seconds": null });
+        assert_eq!(changed["limits"], shown);
         let stored = relay.app.store.limit_settings(cluster.organisation, cluster.id).await.expect("answers");
         assert!(stored.iter().any(|limits| limits.session_max == Some(Duration::from_hours(1))), "{stored:?}");
 

@@ -83,9 +83,7 @@ async fn require_view(app: &App, context: &CallContext) -> Result<(), Problem> {
 }
 
 async fn require_change(app: &App, context: &CallContext) -> Result<(), Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::People };
-    context.require(app, action, Place::Organisation).await
+    context.require_administration(app, Administration::People, Place::Organisation).await.map(drop)
 }
 
 async fn find(app: &App, context: &CallContext, id: GroupId) -> Result<Group, Problem> {

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{redeemed, unknown};
+use super::{bad_try, redeemed, unknown};
 use crate::app::App;
 use crate::auth::token::{Token, TokenHash, TokenKind};
 use crate::clock::UnixMillis;
@@ -19,7 +19,6 @@ use crate::domain::organisation::ClientInfo;
 use crate::http::client::ClientAddress;
 use crate::http::cookie;
 use crate::http::extract::JsonBody;
-use crate::http::guesses::too_many;
 use crate::http::login_sessions::create::LOGIN_LIFETIME;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::store::{Acceptance, Accepted, NewLoginSession};
@@ -64,16 +63,15 @@ pub async fn post(
     JsonBody(body): JsonBody<AcceptanceBody>,
 ) -> Result<Response, Problem> {
     let now = app.clock.now();
-    let refused = || app.sign_in_limiter.take(address, now).map_err(|wait| too_many(wait, "open an invitation"));
     let name: DisplayName =
         body.name.parse().map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("{error}.")))?;
     let Some(hash) = TokenHash::parse(TokenKind::Invitation, body.token.expose_secret()) else {
-        refused()?;
+        bad_try(&app, address, client, now).await?;
         return Err(unknown());
     };
     if app.store.preview_invitation(&hash, now).await?.redeemed().is_none() {
         // What is no good costs a try; what is good is never refused for what others tried from the same address.
-        refused()?;
+        bad_try(&app, address, client.clone(), now).await?;
     }
     let token = Token::generate(TokenKind::LoginSession, &app.entropy);
     let login = NewLoginSession {

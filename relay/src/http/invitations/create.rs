@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::InvitationBody;
 use crate::app::App;
 use crate::auth::token::{Token, TokenKind};
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::domain::name::Email;
 use crate::domain::people::Invitation;
@@ -66,9 +66,7 @@ pub async fn post(
     context: CallContext,
     JsonBody(body): JsonBody<NewInvitationBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::People };
-    context.require(&app, action, Place::Organisation).await?;
+    let organisation = context.require_administration(&app, Administration::People, Place::Organisation).await?;
     let token = Token::generate(TokenKind::Invitation, &app.entropy);
     let email: Email =
         body.email.parse().map_err(|error| Problem::new(ProblemKind::Unprocessable, format!("{error}.")))?;

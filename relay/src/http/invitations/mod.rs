@@ -9,11 +9,17 @@ pub mod revoke;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::guesses::{self, Secret};
 use super::problem::{Problem, ProblemKind};
+use crate::app::App;
 use crate::clock::UnixMillis;
+use crate::domain::audit::{NO_ORGANISATION, Origin};
+use crate::domain::organisation::ClientInfo;
 use crate::domain::people::Invitation;
 use crate::store::Redemption;
 
@@ -46,6 +52,16 @@ impl From<Invitation> for InvitationBody {
             expires_at: invitation.expires_at,
         }
     }
+}
+
+/// Counts a bad try; who tries too often has to wait. What is good is never refused for what others tried from the same
+/// address.
+async fn bad_try(app: &App, from: Option<IpAddr>, client: ClientInfo, now: UnixMillis) -> Result<(), Problem> {
+    let Err(limited) = app.guesses.bad(Secret::Invitation, from, now) else {
+        return Ok(());
+    };
+    let event = guesses::guessing(NO_ORGANISATION, Origin::unknown(client), now);
+    Err(guesses::refuse(&app.store, Secret::Invitation, limited, event).await)
 }
 
 /// What was redeemed, or why it is no good.

@@ -6,12 +6,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{redeemed, unknown};
+use super::{bad_try, redeemed, unknown};
 use crate::app::App;
 use crate::auth::token::{TokenHash, TokenKind};
+use crate::domain::organisation::ClientInfo;
 use crate::http::client::ClientAddress;
 use crate::http::extract::JsonBody;
-use crate::http::guesses::too_many;
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::store::Redemption;
 
@@ -50,6 +50,7 @@ pub struct InvitationPreviewBody {
 pub async fn post(
     State(app): State<App>,
     ClientAddress(address): ClientAddress,
+    client: ClientInfo,
     JsonBody(body): JsonBody<InvitationTokenBody>,
 ) -> Result<Json<InvitationPreviewBody>, Problem> {
     let now = app.clock.now();
@@ -58,7 +59,7 @@ pub async fn post(
         None => Redemption::Unknown,
     };
     if matches!(preview, Redemption::Unknown) {
-        app.sign_in_limiter.take(address, now).map_err(|wait| too_many(wait, "open an invitation"))?;
+        bad_try(&app, address, client, now).await?;
         return Err(unknown());
     }
     let preview = redeemed(preview)?;

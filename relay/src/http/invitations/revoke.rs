@@ -5,7 +5,7 @@ use http::StatusCode;
 use podlatch_protocol::id::InvitationId;
 
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
@@ -28,9 +28,7 @@ pub async fn delete(
     context: CallContext,
     IdPath(id): IdPath<InvitationId>,
 ) -> Result<StatusCode, Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::People };
-    context.require(&app, action, Place::Organisation).await?;
+    let organisation = context.require_administration(&app, Administration::People, Place::Organisation).await?;
     let done = app.store.revoke_invitation(organisation, id, &context.origin(), context.now).await?;
     if done { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("invitation")) }
 }

@@ -56,11 +56,7 @@ impl From<Person> for PersonBody {
         Self {
             user: (&person.user).into(),
             role: person.role.slug(),
-            status: match (person.account_suspended_at, person.suspended_at) {
-                (Some(_), _) => "account_suspended",
-                (None, Some(_)) => "suspended",
-                (None, None) => "active",
-            },
+            status: person.status(),
             groups: person.groups.into_iter().map(group).collect(),
             joined_at: person.joined_at,
             last_seen_at: person.last_seen_at,

@@ -6,7 +6,7 @@ use podlatch_protocol::id::UserId;
 
 use super::change;
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::domain::people::MemberChange;
 use crate::http::context::CallContext;
@@ -30,9 +30,7 @@ pub async fn delete(
     context: CallContext,
     IdPath(id): IdPath<UserId>,
 ) -> Result<StatusCode, Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::People };
-    context.require(&app, action, Place::Organisation).await?;
+    context.require_administration(&app, Administration::People, Place::Organisation).await?;
     change(&app, &context, id, MemberChange::Remove).await?;
     Ok(StatusCode::NO_CONTENT)
 }

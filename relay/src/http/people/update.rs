@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{PersonBody, change, role};
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::domain::people::MemberChange;
 use crate::http::context::CallContext;
@@ -44,9 +44,7 @@ pub async fn patch(
     IdPath(id): IdPath<UserId>,
     JsonBody(body): JsonBody<PersonChangeBody>,
 ) -> Result<Json<PersonBody>, Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::People };
-    context.require(&app, action, Place::Organisation).await?;
+    let organisation = context.require_administration(&app, Administration::People, Place::Organisation).await?;
     change(&app, &context, id, wanted(&body)?).await?;
     let person = app.store.get_person(organisation, id).await?;
     person.map(|person| Json(person.into())).ok_or_else(|| Problem::not_found("person"))

@@ -5,6 +5,7 @@ use axum::response::Response;
 use podlatch_protocol::id::SessionId;
 
 use crate::app::App;
+use crate::domain::access::Actor;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
@@ -37,10 +38,13 @@ pub async fn get(
         clock: app.clock.clone(),
         entropy: app.entropy.clone(),
         draining: app.lifecycle.draining().clone(),
+        guesses: app.guesses.clone(),
     };
+    let Actor { organisation, user, login_session: login, .. } = context.actor;
+    let person = Person { organisation, user, login, client: context.client };
     app.lifecycle.spawn(async move {
         if let Some(socket) = socket.await {
-            terminals.serve(socket, id, Person { login: context.actor.login_session, client: context.client }).await;
+            terminals.serve(socket, id, person).await;
         }
     });
     Ok(response)

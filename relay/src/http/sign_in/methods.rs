@@ -9,8 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::http::client::ClientAddress;
 use crate::http::extract::QueryOf;
-use crate::http::login_sessions::create::too_many;
+use crate::http::guesses::{Secret, too_many};
 use crate::http::problem::{Problem, ProblemDocument};
+use crate::http::rate_limit::Who;
 
 /// Where somebody wants to sign in.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -53,7 +54,7 @@ pub async fn get(
     ClientAddress(address): ClientAddress,
     QueryOf(query): QueryOf<MethodsQuery>,
 ) -> Result<Json<SignInMethodsBody>, Problem> {
-    app.sign_in.looks.take(address, app.clock.now()).map_err(too_many)?;
+    app.sign_in.looks.take(Who::at(address), app.clock.now()).map_err(|limited| too_many(limited, Secret::SignIn))?;
     // On a relay of many nobody is told who the others are: one has to name the organisation.
     let organisation = match &query.organisation {
         Some(id) => id.parse::<OrganisationId>().ok(),

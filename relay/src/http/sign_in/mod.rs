@@ -1,5 +1,6 @@
 //! Signing in: what is offered, and each way of it.
 
+mod known_browser;
 pub mod methods;
 pub mod oidc_callback;
 pub mod oidc_start;
@@ -80,10 +81,12 @@ fn new_login(app: &App, method: LoginMethod, client: ClientInfo, now: UnixMillis
 }
 
 /// The answer to somebody who is signed in now.
-fn signed_in(app: &App, token: &Token, session: &LoginSession) -> Result<Response, Problem> {
+fn signed_in(app: &App, token: &Token, session: &LoginSession, now: UnixMillis) -> Result<Response, Problem> {
     let cookie = cookie::set(&app.public_url, token, LOGIN_LIFETIME).map_err(|_| Problem::internal())?;
+    let known = known_browser::mark(app, session.membership.user.id, now);
+    let known = known.map(|known| AppendHeaders([(header::SET_COOKIE, known)]));
     let body = Json(SignedIn::from(&session.membership));
-    Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), body).into_response())
+    Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), known, body).into_response())
 }
 
 impl From<PasswordError> for Problem {

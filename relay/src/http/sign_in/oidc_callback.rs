@@ -1,5 +1,7 @@
 //! `GET /api/v1/sign-in/oidc/{id}/callback`: takes the browser back from a provider.
 
+use std::net::IpAddr;
+
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::{HeaderMap, header};
@@ -13,11 +15,13 @@ use crate::app::App;
 use crate::auth::oidc::OidcError;
 use crate::auth::token::{TokenHash, TokenKind};
 use crate::clock::UnixMillis;
+use crate::domain::audit::{NO_ORGANISATION, Origin};
 use crate::domain::login::LoginMethod;
 use crate::domain::organisation::ClientInfo;
 use crate::http::client::ClientAddress;
 use crate::http::cookie;
 use crate::http::extract::{IdPath, QueryOf};
+use crate::http::guesses::{self, Secret};
 use crate::http::login_sessions::create::LOGIN_LIFETIME;
 use crate::http::problem::Problem;
 use crate::store::{ChallengePurpose, NewLoginSession, OidcSignIn, SignInProvider};
@@ -54,14 +58,11 @@ pub async fn get(
     query: Result<QueryOf<CallbackQuery>, Problem>,
 ) -> Response {
     let now = app.clock.now();
-    if app.sign_in_limiter.take(address, now).is_err() {
-        return Turned::TooMany.into_response();
-    }
     let (Ok(IdPath(id)), Ok(QueryOf(query))) = (id, query) else {
         return Turned::NotGood.into_response();
     };
     let (token, login) = new_login(&app, LoginMethod::Oidc, client, now);
-    match finish(&app, id, query, &headers, (&login, now)).await {
+    match finish(&app, id, query, &headers, (&login, address, now)).await {
         Ok(()) => match cookie::set(&app.public_url, &token, LOGIN_LIFETIME) {
             Ok(cookie) => (AppendHeaders([(header::SET_COOKIE, cookie)]), go("/")).into_response(),
             Err(_) => Turned::Failed.into_response(),
@@ -70,34 +71,38 @@ pub async fn get(
     }
 }
 
+/// The login that may come of it, from where, and when.
+type Arrival<'a> = (&'a NewLoginSession, Option<IpAddr>, UnixMillis);
+
 async fn finish(
     app: &App,
     id: SignInProviderId,
     query: CallbackQuery,
     headers: &HeaderMap,
-    (login, now): (&NewLoginSession, UnixMillis),
+    who: Arrival<'_>,
 ) -> Result<(), Turned> {
+    let (login, _, now) = who;
     let Some(flow) = take_flow(app, &query, now).await? else {
-        return refuse(app, None, "state_unknown_used_or_expired", (login, now)).await;
+        return refuse(app, None, "state_unknown_used_or_expired", who).await;
     };
     let provider = app.store.sign_in_provider(flow.organisation, flow.provider).await?;
     let provider = provider.ok_or(Turned::NoSuchProvider)?;
     if !is_the_browser(app, headers, &flow) {
-        return refuse(app, Some(&provider), "another_browser", (login, now)).await;
+        return refuse(app, Some(&provider), "another_browser", who).await;
     }
     // Another provider must not pass on this one's answer (RFC 9700 section 4.4).
     if flow.provider != id || query.iss.as_ref().is_some_and(|issuer| *issuer != provider.issuer) {
-        return refuse(app, Some(&provider), "another_provider", (login, now)).await;
+        return refuse(app, Some(&provider), "another_provider", who).await;
     }
     let Some(code) = query.code.filter(|_| query.error.is_none()) else {
-        let _ = refuse(app, Some(&provider), "declined", (login, now)).await;
+        refuse(app, Some(&provider), "declined", who).await.or_else(Turned::unless_too_many)?;
         return Err(Turned::Declined);
     };
     let claims = match ask(app, &provider, code, &flow).await {
         Ok(claims) => claims,
         Err(error) => {
             let turned = failed(&provider, &error);
-            let _ = refuse(app, Some(&provider), error.slug(), (login, now)).await;
+            refuse(app, Some(&provider), error.slug(), who).await.or_else(Turned::unless_too_many)?;
             return Err(if matches!(error, OidcError::BadToken(_)) { Turned::NotGood } else { turned });
         }
     };
@@ -131,8 +136,14 @@ async fn refuse(
     app: &App,
     provider: Option<&SignInProvider>,
     reason: &'static str,
-    (login, now): (&NewLoginSession, UnixMillis),
+    (login, address, now): Arrival<'_>,
 ) -> Result<(), Turned> {
+    // What is no good costs a try; what is good is never refused for what others tried from the same address.
+    if let Err(limited) = app.guesses.bad(Secret::SignIn, address, now) {
+        let event = guesses::guessing(NO_ORGANISATION, Origin::unknown(login.client.clone()), now);
+        guesses::note(&app.store, Secret::SignIn, limited, event).await?;
+        return Err(Turned::TooMany);
+    }
     let whose = provider.map(|provider| (provider.organisation, None));
     app.store.note_refused_sign_in(whose, reason, (login, now)).await?;
     Err(Turned::NotGood)

@@ -18,6 +18,7 @@ use crate::http::context::CallContext;
 use crate::http::cookie;
 use crate::http::extract::{IdPath, QueryOf};
 use crate::http::problem::Problem;
+use crate::http::rate_limit::Who;
 use crate::store::{ChallengePurpose, NewChallenge, SignInProvider};
 
 /// How to set out.
@@ -60,6 +61,14 @@ pub(super) enum Turned {
 }
 
 impl Turned {
+    /// What is not said instead of a better reason, except that somebody has to wait.
+    pub(super) const fn unless_too_many(self) -> Result<(), Self> {
+        match self {
+            Self::TooMany => Err(self),
+            _ => Ok(()),
+        }
+    }
+
     const fn slug(self) -> &'static str {
         match self {
             Self::NoSuchProvider => "no_such_provider",
@@ -114,7 +123,7 @@ pub async fn get(
     request: Request,
 ) -> Response {
     let now = app.clock.now();
-    if app.sign_in.looks.take(address, now).is_err() {
+    if app.sign_in.looks.take(Who::at(address), now).is_err() {
         return Turned::TooMany.into_response();
     }
     let (Ok(IdPath(id)), Ok(QueryOf(query))) = (id, query) else {

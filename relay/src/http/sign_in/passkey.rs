@@ -11,11 +11,13 @@ use crate::app::App;
 use crate::auth::passkeys::{Assertion, PasskeyError, Passkeys};
 use crate::auth::token::{TokenHash, TokenKind};
 use crate::clock::UnixMillis;
+use crate::domain::audit::{NO_ORGANISATION, Origin};
 use crate::domain::login::LoginMethod;
 use crate::domain::organisation::ClientInfo;
 use crate::http::client::ClientAddress;
 use crate::http::extract::JsonBody;
-use crate::http::login_sessions::create::{SignedIn, too_many};
+use crate::http::guesses::{self, Secret};
+use crate::http::login_sessions::create::SignedIn;
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::store::{ChallengePurpose, SignInAs, StoreError, StoredPasskey};
 
@@ -54,7 +56,6 @@ pub async fn post(
     JsonBody(body): JsonBody<PasskeySignInBody>,
 ) -> Result<Response, Problem> {
     let now = app.clock.now();
-    app.sign_in_limiter.take(address, now).map_err(too_many)?;
     let passkeys = passkeys(&app)?;
     let (token, login) = new_login(&app, LoginMethod::Passkey, client, now);
     let known = find(&app, passkeys, &body.credential).await?;
@@ -65,6 +66,11 @@ pub async fn post(
     let user = match (known, checked) {
         (Some(passkey), Ok(())) => passkey.user,
         (known, Err(reason)) => {
+            // What is no good costs a try; what is good is never refused for what others tried from the same address.
+            if let Err(limited) = app.guesses.bad(Secret::SignIn, address, now) {
+                let event = guesses::guessing(NO_ORGANISATION, Origin::unknown(login.client.clone()), now);
+                return Err(guesses::refuse(&app.store, Secret::SignIn, limited, event).await);
+            }
             let whose = app.store.log_of(known.map(|passkey| passkey.user)).await?;
             app.store.note_refused_sign_in(whose, reason, (&login, now)).await?;
             return Err(refused());
@@ -73,7 +79,7 @@ pub async fn post(
     };
     let who = SignInAs { user, organisation: body.organisation };
     let session = app.store.sign_in_as(who, &login, now).await?.map_err(|_| refused())?;
-    signed_in(&app, &token, &session)
+    signed_in(&app, &token, &session, now)
 }
 
 async fn find(app: &App, passkeys: &Passkeys, answer: &Assertion) -> Result<Option<StoredPasskey>, StoreError> {

@@ -6,8 +6,9 @@ use axum::extract::State;
 use super::{ChallengeBody, ask, passkeys};
 use crate::app::App;
 use crate::http::client::ClientAddress;
-use crate::http::login_sessions::create::too_many;
+use crate::http::guesses::{Secret, too_many};
 use crate::http::problem::{Problem, ProblemDocument};
+use crate::http::rate_limit::Who;
 use crate::store::ChallengePurpose;
 
 /// Asks for a passkey. Nobody says who they are: the authenticator does.
@@ -27,7 +28,7 @@ pub async fn post(
     ClientAddress(address): ClientAddress,
 ) -> Result<Json<ChallengeBody>, Problem> {
     let now = app.clock.now();
-    app.sign_in.looks.take(address, now).map_err(too_many)?;
+    app.sign_in.looks.take(Who::at(address), now).map_err(|limited| too_many(limited, Secret::SignIn))?;
     let question = passkeys(&app)?.ask()?;
     ask(&app, question, ChallengePurpose::PasskeySignIn, now).await
 }

@@ -6,7 +6,7 @@ use podlatch_protocol::id::SignInProviderId;
 
 use super::{SignInProviderBody, SignInProviderSettingsBody, stored};
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::{IdPath, JsonBody};
@@ -34,9 +34,7 @@ pub async fn put(
     IdPath(id): IdPath<SignInProviderId>,
     JsonBody(body): JsonBody<SignInProviderSettingsBody>,
 ) -> Result<Json<SignInProviderBody>, Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::SignIn };
-    context.require(&app, action, Place::Organisation).await?;
+    let organisation = context.require_administration(&app, Administration::SignIn, Place::Organisation).await?;
     let before = app.store.sign_in_provider(organisation, id).await?;
     let before = before.ok_or_else(|| Problem::not_found("sign-in provider"))?;
     let changed = body.provider(&app, &context, Some(&before), id)?;

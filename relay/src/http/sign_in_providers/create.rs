@@ -7,7 +7,7 @@ use podlatch_protocol::id::SignInProviderId;
 
 use super::{SignInProviderBody, SignInProviderSettingsBody, stored};
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::JsonBody;
@@ -33,9 +33,7 @@ pub async fn post(
     context: CallContext,
     JsonBody(body): JsonBody<SignInProviderSettingsBody>,
 ) -> Result<(StatusCode, Json<SignInProviderBody>), Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::SignIn };
-    context.require(&app, action, Place::Organisation).await?;
+    context.require_administration(&app, Administration::SignIn, Place::Organisation).await?;
     let id = SignInProviderId::new(context.now.since_epoch(), &app.entropy.bytes());
     let new = body.provider(&app, &context, None, id)?;
     app.store.create_sign_in_provider(&new, &context.origin(), context.now).await.map_err(stored)?;

@@ -5,7 +5,7 @@ use http::StatusCode;
 use podlatch_protocol::id::SignInProviderId;
 
 use crate::app::App;
-use crate::domain::access::{Action, Administration};
+use crate::domain::access::Administration;
 use crate::domain::audit::Place;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
@@ -30,9 +30,7 @@ pub async fn delete(
     context: CallContext,
     IdPath(id): IdPath<SignInProviderId>,
 ) -> Result<StatusCode, Problem> {
-    let organisation = context.actor.organisation;
-    let action = Action::Administer { organisation, part: Administration::SignIn };
-    context.require(&app, action, Place::Organisation).await?;
+    let organisation = context.require_administration(&app, Administration::SignIn, Place::Organisation).await?;
     if !app.store.remove_sign_in_provider(organisation, id, &context.origin(), context.now).await? {
         return Err(Problem::not_found("sign-in provider"));
     }

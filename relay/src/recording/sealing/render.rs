@@ -18,6 +18,9 @@ use crate::clock::UnixMillis;
 /// Output of one event, in bytes: a flood's line stays readable with little memory.
 const EVENT_BYTES: usize = 64 * 1024;
 
+/// How much later than it happened something is noted at most.
+const LATEST_MS: u64 = 30_000;
+
 /// Where sealing stands: behind the last sealed segment.
 #[derive(Debug, Clone)]
 pub(in crate::recording) struct Cursor {
@@ -68,6 +71,13 @@ impl RecordingClock {
             Self::Stopped => 0,
             Self::Running { elapsed_ms, .. } => elapsed_ms,
         }
+    }
+
+    /// The time of something at `at` that was noted only now: a moment ago, or now if that is too long ago to be true.
+    fn a_moment_ago(self, at: UnixMillis) -> u64 {
+        let now = self.elapsed_ms();
+        let then = self.began_at().and_then(|began| u64::try_from(at.get().saturating_sub(began.get())).ok());
+        then.filter(|then| *then < now && now - then <= LATEST_MS).unwrap_or(now)
     }
 
     fn began_at(self) -> Option<UnixMillis> {
@@ -215,6 +225,7 @@ impl Rendering {
                 }
                 self.done.to.position.source = entry.position.source;
             }
+            Event::Typed(_) => {}
             Event::Exit(exit) => {
                 self.finish();
                 if let Some(status) = exit.status {
@@ -261,7 +272,7 @@ impl Rendering {
 
     fn put_marker(&mut self, at: UnixMillis, label: String) {
         self.put(at, &asciicast::Event::Marker(label.clone()));
-        let at_ms = self.done.to.clock.elapsed_ms();
+        let at_ms = self.done.to.clock.a_moment_ago(at);
         self.done.markers.push(Marker { at_ms, label });
     }
 

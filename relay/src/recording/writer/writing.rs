@@ -50,6 +50,7 @@ pub(super) enum Work {
     Output(Run),
     Note { event: Event, at: UnixMillis },
     Mark { mark: Mark, source_end: u64, at: UnixMillis },
+    Typed { how: Vec<u8>, at: UnixMillis, done: oneshot::Sender<()> },
     Finish { exit: Exit, at: UnixMillis, done: oneshot::Sender<Position> },
 }
 
@@ -141,6 +142,14 @@ fn write(
         Work::Note { event, at } => {
             write_note(recording, event.clone(), at, sync).map_err(|error| (error, Work::Note { event, at }))
         }
+        Work::Typed { how, at, done } => match write_note(recording, Event::Typed(how.clone()), at, sync) {
+            Ok(()) => {
+                // An error means that nobody waits any more.
+                let _over = done.send(());
+                Ok(())
+            }
+            Err(error) => Err((error, Work::Typed { how, at, done })),
+        },
         Work::Mark { mark, source_end, at } => write_mark(recording, mark.clone(), (source_end, at), sync)
             .map_err(|error| (error, Work::Mark { mark, source_end, at })),
     }

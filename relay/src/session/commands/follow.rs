@@ -9,7 +9,7 @@ use super::line::{Place, TypedLine};
 use super::note::{CommandNote, Note};
 use crate::clock::UnixMillis;
 use crate::commands::redact::redact;
-use crate::commands::{Command, Event, Mark, Secrets, Source, Tracker};
+use crate::commands::{Command, Event, Mark, Secrets, Source, Stroke, Tracker};
 
 /// How long a command's event waits for the command's end, so that it can tell how it ended.
 const TOLD_AFTER: Duration = Duration::from_secs(2);
@@ -99,6 +99,14 @@ impl Follower {
     pub(super) fn output(&mut self, bytes: &[u8], at: UnixMillis) {
         self.line.output(bytes);
         self.tracker.output(bytes, at);
+        self.collect(None, at);
+    }
+
+    /// How a person typed what an earlier life of the relay knew.
+    pub(super) fn strokes(&mut self, how: &[u8], at: UnixMillis) {
+        for stroke in how.iter().filter_map(|byte| Stroke::of_byte(*byte)) {
+            self.tracker.stroke(stroke, at);
+        }
         self.collect(None, at);
     }
 

@@ -1,8 +1,8 @@
 //! A live session's commands: found off the hot path, audited once, marked in the recording.
 //!
 //! The task reads the recording behind its viewers, so a flood makes it late and nothing else. What shells say is kept in
-//! the recording before the output behind it is shown; a relay that starts again reads on from the last command that was
-//! audited, and every command that a shell told of has a key, so that none is audited twice.
+//! the recording before the output behind it is shown, and that a line was entered before the shell gets it; a relay that
+//! starts again reads on from the last command that was audited, and every command has a key, so that none is audited twice.
 
 mod follow;
 mod line;
@@ -22,9 +22,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use self::follow::{Found, Label, Phase};
-use self::pull::Pull;
+use self::pull::{Audited, Pull};
 use crate::clock::{Clock, UnixMillis};
-use crate::commands::{Command, Source};
+use crate::commands::{Command, Extent, Source};
 use crate::domain::audit::{Action, NewEvent};
 use crate::recording::{ReadError, Recording};
 use crate::store::{Store, StoreError};
@@ -70,7 +70,8 @@ impl Commands {
     /// Starts it; a session that an earlier life of the relay began is taken up where that one stopped.
     pub(super) fn start(context: Context, tracker: &TaskTracker) -> Self {
         let (typed, ended) = (Typed::default(), CancellationToken::new());
-        let task = Task { context, typed: typed.clone(), ended: ended.clone() };
+        let begin = context.clock.now();
+        let task = Task { context, begin, typed: typed.clone(), ended: ended.clone() };
         Self { typed, ended, task: tracker.spawn(task.run()) }
     }
 
@@ -138,6 +139,8 @@ impl Typed {
 
 struct Task {
     context: Context,
+    /// What was typed before is known from the recording, what is typed from here on from the keys.
+    begin: UnixMillis,
     typed: Typed,
     ended: CancellationToken,
 }
@@ -202,9 +205,10 @@ impl Task {
 
     async fn begin(&self) -> Result<Pull, FollowError> {
         let Context { store, organisation, session, recording, .. } = &self.context;
-        let audited = store.last_command_key(*organisation, *session).await?;
-        let log = recording.log();
-        blocking(move || Pull::begin(log, audited)).await
+        let told = store.last_command_key(*organisation, *session).await?;
+        let shown = store.last_screen_key(*organisation, *session).await?;
+        let (log, before) = (recording.log(), self.begin);
+        blocking(move || Pull::begin(log, Audited { told, shown, before })).await
     }
 
     /// Audits what was found, however long that takes, and marks it in the recording.
@@ -236,9 +240,10 @@ impl Task {
                 let event = NewEvent::in_session(Action::CommandExecuted, organisation, session, command.at);
                 let event = described(event, command).detail("exit_code", command.exit_code);
                 let event = if *phase == Phase::Running { event.detail("running", true) } else { event };
-                match key {
-                    Some(key) => event.once(format!("command:{key:020}")),
-                    None => event,
+                match (key, command.entered) {
+                    (Some(key), _) => event.once(format!("command:{key:020}")),
+                    (None, Some(entered)) => event.once(format!("screen:{entered:020}")),
+                    (None, None) => event,
                 }
             }
             Found::Finished { key, command, at } => {
@@ -258,6 +263,10 @@ fn described(event: NewEvent, command: &Command) -> NewEvent {
         .detail("source", command.source.as_str())
         .detail("cwd", command.cwd.clone())
         .detail("redactions", command.redactions);
+    let event = match command.extent {
+        Extent::Whole => event,
+        Extent::Cut => event.detail("cut", true),
+    };
     match command.source {
         Source::Marks => event.detail("confidence", 1),
         // As a person would say it, not as a float comes out.

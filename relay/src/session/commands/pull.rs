@@ -1,5 +1,6 @@
 //! Reads a recording in order with what was typed, and gives it to the follower. Blocking.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 
@@ -24,6 +25,20 @@ const FLOOD_BYTES: u64 = 192 * 1024;
 /// What is read of a flood at its beginning, and of output before a restart: enough for the screen.
 const SCREEN_BYTES: u64 = 32 * 1024;
 
+/// Lines before a restart that are followed again, so that prompts are known.
+const LINES_BEFORE: usize = 32;
+
+/// What was audited in earlier lives of the relay.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Audited {
+    /// The key of the last command that a mark told of.
+    pub(super) told: Option<u64>,
+    /// The key of the last command that was read off the screen.
+    pub(super) shown: Option<u64>,
+    /// They ended before this.
+    pub(super) before: UnixMillis,
+}
+
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Start {
@@ -37,24 +52,27 @@ pub(super) struct Pull {
     follower: Follower,
     /// Output below this was read.
     recorded: u64,
+    audited: Audited,
+    marks: Marks,
     /// Typed bytes with an offset at or below this were given to the follower.
     now: UnixMillis,
 }
 
 impl Pull {
-    /// Begins behind the command whose key is `audited`, the last that was: at the prompt before it, so that its end is found.
-    /// A session whose shell does not mark goes on where the recording ends.
-    pub(super) fn begin(mut log: LogReader, audited: Option<u64>) -> io::Result<Self> {
-        let mut survey = Survey { audited, ..Survey::default() };
+    /// Begins behind the last command that was audited: at the prompt before it, so that its end is found. In a session whose
+    /// shell does not mark, some lines before the recording's end.
+    pub(super) fn begin(mut log: LogReader, audited: Audited) -> io::Result<Self> {
+        let mut survey = Survey { audited: audited.told, ..Survey::default() };
         loop {
             let timeline = log.position();
             let Some(step) = log.next()? else { break };
             survey.see(timeline, &step);
         }
+        let marks = survey.marks;
         let (start, size) = survey.start(log.position());
         log.seek(start.timeline);
         let follower = Follower::new(size);
-        Ok(Self { log, follower, recorded: start.recorded, now: UnixMillis::new(0) })
+        Ok(Self { log, follower, recorded: start.recorded, audited, marks, now: UnixMillis::new(0) })
     }
 
     /// Reads what there is, up to a batch; returns whether there may be more.
@@ -81,6 +99,14 @@ impl Pull {
                     self.now = at;
                     if let Some(note) = Note::decode(&mark.note) {
                         self.follower.mark(note, source_end, at);
+                    }
+                }
+                Step::Typed { how, at } => {
+                    self.output(run.clone(), typed)?;
+                    self.now = at;
+                    // Where the shell tells, its nested shells are not worth looking at every line again.
+                    if at < self.audited.before && self.marks == Marks::None {
+                        self.follower.strokes(&how, at);
                     }
                 }
                 Step::Other => {}
@@ -142,7 +168,22 @@ impl Pull {
     }
 
     pub(super) fn take(&mut self) -> Option<Found> {
-        self.follower.take()
+        loop {
+            let found = self.follower.take()?;
+            if !self.was_audited(&found) {
+                return Some(found);
+            }
+        }
+    }
+
+    /// Whether an earlier life of the relay has been there: what it did not take for a command is none now.
+    fn was_audited(&self, found: &Found) -> bool {
+        match found {
+            Found::Executed { command, .. } if command.at < self.audited.before => {
+                command.entered.is_some_and(|entered| self.audited.shown.is_some_and(|shown| entered <= shown))
+            }
+            Found::Executed { .. } | Found::Finished { .. } => false,
+        }
     }
 }
 
@@ -156,10 +197,12 @@ struct Survey {
     /// At the last prompt that was seen.
     prompt: (Start, Option<TerminalSize>),
     found: Option<(Start, Option<TerminalSize>)>,
+    /// Where the last lines were typed.
+    lines: VecDeque<(Start, Option<TerminalSize>)>,
 }
 
 /// Whether the shell marks.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Marks {
     #[default]
     None,
@@ -191,6 +234,13 @@ impl Survey {
                     _ => {}
                 }
             }
+            Step::Typed { .. } => {
+                if self.lines.len() == LINES_BEFORE {
+                    self.lines.pop_front();
+                }
+                let recorded = self.recorded.saturating_sub(SCREEN_BYTES);
+                self.lines.push_back((Start { timeline, recorded }, self.size));
+            }
             Step::Other => {}
         }
     }
@@ -198,7 +248,8 @@ impl Survey {
     fn start(self, end: u64) -> (Start, TerminalSize) {
         let (start, size) = match (self.marks, self.found) {
             (Marks::None, _) => {
-                (Start { timeline: end, recorded: self.recorded.saturating_sub(SCREEN_BYTES) }, self.size)
+                let recorded = self.recorded.saturating_sub(SCREEN_BYTES);
+                self.lines.front().copied().unwrap_or((Start { timeline: end, recorded }, self.size))
             }
             (Marks::Some, Some(found)) => found,
             (Marks::Some, None) => (Start::default(), None),

@@ -88,6 +88,7 @@ impl Owner {
         let clock = self.shared.clock.clone();
         let output = (self.recording.clone(), self.received);
         self.path = Path::Linked(half.start(output, self.marks, clock, &self.shared.tracker));
+        self.held.clear();
         self.inputs.handle_attached(&attached.writers);
         let durable = *self.watermarks.durable.borrow();
         self.tell(&ToAgent::Recorded(durable));

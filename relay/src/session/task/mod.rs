@@ -33,12 +33,14 @@ use self::watermarks::Watermarks;
 use super::activity::Activity;
 use super::clerk::{Clerk, Deed};
 use super::commands::Commands;
+use super::held::Held;
 use super::inputs::Inputs;
 use super::life::{Life, LifeView, next_lease};
 use super::link::{Fault, News};
 use super::sessions::Shared;
 use super::size::SizePacer;
 use super::{Command, Status};
+use crate::commands::Strokes;
 use crate::recording::{OutputEnd, Recording};
 use crate::tunnel::AgentHandle;
 
@@ -53,6 +55,7 @@ enum Wake {
     RecordingFailed,
     Written,
     Stored(Deed),
+    Entered,
     Time,
 }
 
@@ -83,6 +86,9 @@ pub(super) struct Owner {
     instance: Option<AgentInstanceId>,
     credit: Credit,
     inputs: Inputs,
+    /// Input that waits for the recording.
+    held: Held,
+    strokes: Strokes,
     /// What the marks of its shell carry, if it marks.
     marks: Option<MarkNonce>,
     /// Finds its commands.
@@ -129,6 +135,8 @@ impl Owner {
             agent,
             credit: Credit::new(flow, now),
             inputs: Inputs::default(),
+            held: Held::default(),
+            strokes: Strokes::default(),
             marks: begin.marks,
             follower: begin.follower,
             viewed,
@@ -167,6 +175,7 @@ impl Owner {
             // A viewer says by itself what it has rendered.
             Ok(()) = self.watermarks.written.changed(), if unwatched => Wake::Written,
             deed = self.clerk.stored() => Wake::Stored(deed),
+            () = self.held.ready() => Wake::Entered,
             // What was taken out of the output is rendered by nobody.
             Ok(()) = self.watermarks.stripped.changed() => Wake::Written,
             () = until(deadline) => Wake::Time,
@@ -200,6 +209,7 @@ impl Owner {
             }
             Wake::RecordingFailed => return self.close(EndCause::RecordingFailed),
             Wake::Stored(deed) => self.act(deed).await,
+            Wake::Entered => self.forward_held(),
             Wake::Time => return self.handle_time(),
         }
         Next::GoOn

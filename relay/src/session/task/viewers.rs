@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::stage::Stage;
 use super::{Next, Owner};
+use crate::commands::Stroke;
 use crate::session::{Command, Joined, ViewerId};
 
 impl Owner {
@@ -67,10 +68,29 @@ impl Owner {
         if self.activity.is_human(writer, &input.bytes) {
             self.note_typed();
         }
-        if let Some(follower) = &self.follower {
-            follower.typed(*self.watermarks.written.borrow(), self.shared.clock.now(), input.bytes.clone());
+        let recorded = self.note_strokes(&input.bytes);
+        self.held.push(input, recorded);
+        self.forward_held();
+    }
+
+    /// Has it followed what was typed; tells when it is recorded that a line was entered, if one was.
+    fn note_strokes(&mut self, bytes: &Bytes) -> Option<oneshot::Receiver<()>> {
+        let follower = self.follower.as_ref()?;
+        let now = self.shared.clock.now();
+        follower.typed(*self.watermarks.written.borrow(), now, bytes.clone());
+        let strokes = self.strokes.of(bytes, now);
+        if strokes.is_empty() {
+            return None;
         }
-        self.tell(&ToAgent::Input(input));
+        let recorded = self.recording.typed(strokes.iter().map(|stroke| stroke.as_byte()).collect(), now);
+        recorded.filter(|_| strokes.contains(&Stroke::Enter))
+    }
+
+    /// Lets the input go that the recording no longer holds up.
+    pub(super) fn forward_held(&mut self) {
+        while let Some(input) = self.held.take() {
+            self.tell(&ToAgent::Input(input));
+        }
     }
 
     fn note_typed(&mut self) {

@@ -26,21 +26,40 @@ impl Store {
         if stored == 1 { Ok(()) } else { Err(StoreError::Missing("the session")) }
     }
 
-    /// The last of a session's commands that was audited: the number in its key `command:NUMBER`. Cancel safe.
+    /// The last of a session's commands that was audited by its mark: the number in its key `command:NUMBER`. Cancel safe.
     pub async fn last_command_key(
         &self,
         organisation: OrganisationId,
         session: SessionId,
     ) -> Result<Option<u64>, StoreError> {
+        self.last_key(organisation, session, "command:").await
+    }
+
+    /// The same of those that were read off the screen: the number in its key `screen:NUMBER`. Cancel safe.
+    pub async fn last_screen_key(
+        &self,
+        organisation: OrganisationId,
+        session: SessionId,
+    ) -> Result<Option<u64>, StoreError> {
+        self.last_key(organisation, session, "screen:").await
+    }
+
+    async fn last_key(
+        &self,
+        organisation: OrganisationId,
+        session: SessionId,
+        prefix: &'static str,
+    ) -> Result<Option<u64>, StoreError> {
         let row = fetch_optional!(
             self.reader(),
             (Option<String>,),
             "SELECT MAX(dedupe_key) FROM audit_events
-             WHERE organisation_id = $1 AND session_id = $2 AND dedupe_key LIKE 'command:%'",
+             WHERE organisation_id = $1 AND session_id = $2 AND dedupe_key LIKE $3",
             organisation.as_uuid(),
             session.as_uuid(),
+            format!("{prefix}%"),
         )?;
-        Ok(row.and_then(|(key,)| key?.strip_prefix("command:")?.parse().ok()))
+        Ok(row.and_then(|(key,)| key?.strip_prefix(prefix)?.parse().ok()))
     }
 
     /// A session's nonce, if its shell marks. Cancel safe.

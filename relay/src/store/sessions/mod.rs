@@ -236,8 +236,7 @@ impl Store {
             filter.to.map(UnixMillis::get),
             page.limit(),
         )?;
-        let items = rows.into_iter().map(Session::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(page.page(List::Sessions, items, |session| session.id().as_uuid()))
+        page.read(List::Sessions, rows, Session::try_from, |session| session.id().as_uuid())
     }
 
     /// The sessions of an agent that are not over: what is to be taken up again when it connects. Cancel safe.

@@ -1,6 +1,8 @@
 //! The samples of `relay/web/fixtures/terminal-protocol.json`, which the console's tests read too: both sides prove the same
 //! bytes.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::id::WriterId;
@@ -10,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{AgentState, Attach, EndedMessage, FromClient, LifeMessage, ToClient, applied, output, snapshot};
+use super::{AgentState, Attach, EndedMessage, FromClient, LifeMessage, ToClient, Verb, applied, output, snapshot};
 
 #[derive(Deserialize)]
 struct Fixtures {
@@ -136,6 +138,28 @@ fn what_the_console_writes_is_read_as_it_was_meant() {
     for sample in fixtures().client.valid {
         assert_eq!(decoded(&sample), Some(sample.message.clone()), "{}", sample.name);
     }
+}
+
+/// A kind of message that is not here does not compile, and one without a sample fails the test: so the list of verbs, by
+/// which everybody's rights are tried, is the whole protocol.
+#[test]
+fn every_message_of_a_client_is_a_verb_with_a_sample() {
+    let verb = |sample: &Sample| {
+        let decoded = match sample.frame() {
+            Some(frame) => FromClient::decode_binary(frame),
+            None if Attach::decode(sample.text()).is_ok() => return Verb::Attach,
+            None => FromClient::decode_text(sample.text()),
+        };
+        match decoded.expect("is valid") {
+            FromClient::Input { .. } => Verb::Input,
+            FromClient::Rendered { .. } => Verb::Rendered,
+            FromClient::Resize(_) => Verb::Resize,
+            FromClient::Window { .. } => Verb::Window,
+            FromClient::Close => Verb::Close,
+        }
+    };
+    let sampled: BTreeSet<Verb> = fixtures().client.valid.iter().map(verb).collect();
+    assert_eq!(sampled, Verb::ALL.iter().copied().collect());
 }
 
 #[test]

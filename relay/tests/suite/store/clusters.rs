@@ -1,7 +1,10 @@
+use podlatch_relay::auth::seal::Sealed;
 use podlatch_relay::domain::agent::{AgentStatus, PublicKeySha256};
 use podlatch_relay::domain::audit::Origin;
+use podlatch_relay::domain::cluster::ClusterType;
 use podlatch_relay::domain::organisation::ClientInfo;
-use podlatch_relay::store::{AgentSeen, PageRequest, Redemption, StoreError};
+use podlatch_relay::public::access::ApiServer;
+use podlatch_relay::store::{AgentSeen, NewCluster, PageRequest, PublicCluster, Redemption, StoreError, StoredAccess};
 
 use super::fixture::{Fixture, SOON, START};
 use super::on_both_engines;
@@ -13,6 +16,7 @@ on_both_engines!(
     revoking_a_cluster_revokes_its_agents_and_tokens_and_frees_its_name,
     the_operator_names_a_cluster_by_name_or_id,
     a_name_with_quotes_and_foreign_letters_comes_back_as_it_was,
+    a_public_clusters_access_is_its_organisations_and_goes_when_it_is_revoked,
 );
 
 async fn a_cluster_tells_what_its_agent_last_said(at: Fixture) {
@@ -100,4 +104,38 @@ async fn a_name_with_quotes_and_foreign_letters_comes_back_as_it_was(at: Fixture
     at.store.create_cluster(&new, &Origin::operator(), START).await.expect("creates");
     let found = at.store.get_cluster(here, new.id).await.expect("answers").expect("is there");
     assert_eq!(found.cluster.name.as_str(), name);
+}
+
+async fn a_public_clusters_access_is_its_organisations_and_goes_when_it_is_revoked(at: Fixture) {
+    let here = at.owner("ada@example.org").await.organisation.id;
+    let elsewhere = at.owner("bob@example.org").await.organisation.id;
+    let (store, by) = (&at.store, Origin::operator());
+    let access = |server: &str| StoredAccess {
+        server: ApiServer {
+            url: server.parse().expect("a URL"),
+            ca: None,
+            tls_name: Some("kubernetes".parse().expect("a name")),
+        },
+        credential_kind: "token",
+        credential: Sealed::stored("sealed".to_owned()),
+    };
+    let new = NewCluster { cluster_type: ClusterType::Public, ..at.new_cluster(here, "paris") };
+    let (first, second) = (access("https://192.0.2.1:6443"), access("https://192.0.2.2"));
+    store.create_public_cluster(&new, &first, &by, START).await.expect("creates");
+    assert_eq!(store.public_access(here, new.id).await.expect("answers"), Some(first));
+    assert_eq!(store.public_access(elsewhere, new.id).await.expect("answers"), None);
+    let refused = store.replace_access((elsewhere, new.id), &second, &by, SOON).await;
+    assert!(matches!(refused, Err(StoreError::Missing(_))), "{refused:?}");
+    let private = at.cluster(here).await;
+    let refused = store.replace_access((here, private.id), &second, &by, SOON).await;
+    assert!(matches!(refused, Err(StoreError::Missing(_))), "a private cluster has none: {refused:?}");
+
+    let served = async || store.public_clusters().await.expect("answers");
+    let revision = |revision| PublicCluster { organisation: here, cluster: new.id, revision };
+    assert_eq!(served().await, [revision(1)]);
+    store.replace_access((here, new.id), &second, &by, SOON).await.expect("replaces");
+    assert_eq!(served().await, [revision(2)], "every relay notices");
+    assert_eq!(store.public_access(here, new.id).await.expect("answers"), Some(second));
+    assert!(store.revoke_cluster(here, new.id, &by, SOON).await.expect("answers"));
+    assert_eq!((served().await, store.public_access(here, new.id).await.expect("answers")), (vec![], None));
 }

@@ -52,5 +52,9 @@ async fn the_last_audited_command_is_known_by_its_key(at: Fixture) {
     }
     let finished = NewEvent::in_session(Action::CommandFinished, actor.organisation, session, START);
     at.store.append_audit(&finished.once(format!("finished:{:020}", 5_000))).await.expect("is appended");
+    let shown = NewEvent::in_session(Action::CommandExecuted, actor.organisation, session, START).command("ls");
+    at.store.append_audit(&shown.once(format!("screen:{:020}", 90_000))).await.expect("is appended");
     assert_eq!((last(session).await, last(other).await), (Some(1_000), Some(70_000)));
+    let shown = async |session| at.store.last_screen_key(actor.organisation, session).await.expect("answers");
+    assert_eq!((shown(session).await, shown(other).await), (Some(90_000), None));
 }

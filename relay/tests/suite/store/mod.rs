@@ -15,6 +15,7 @@ mod schema;
 mod scope;
 mod sessions;
 mod sign_in;
+mod sign_in_methods;
 mod tickets;
 
 /// Makes a test of every named case for each engine.

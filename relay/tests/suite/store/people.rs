@@ -5,7 +5,7 @@ use podlatch_relay::auth::token::{TokenHash, TokenKind};
 use podlatch_relay::domain::audit::Origin;
 use podlatch_relay::domain::login::{LoginEnd, LoginKind, Scope, Scopes};
 use podlatch_relay::domain::organisation::{ClientInfo, LoginSession, Membership, Role};
-use podlatch_relay::domain::people::{ChangeRefused, MemberChange};
+use podlatch_relay::domain::people::{ChangeRefused, MemberChange, Suspension};
 use podlatch_relay::store::{Acceptance, Accepted, NewApiToken, NewInvitation, PageRequest, Redemption};
 
 use super::fixture::{EXPIRY, Fixture, SOON, START};
@@ -19,6 +19,7 @@ on_both_engines!(
     a_group_is_left_with_the_organisation,
     one_sign_in_ends_everywhere_at_once,
     an_api_token_has_the_scopes_that_it_was_given,
+    who_is_suspended_by_the_operator_is_so_everywhere_until_it_is_lifted,
 );
 
 fn by(member: &Membership) -> Origin {
@@ -200,4 +201,37 @@ async fn an_api_token_has_the_scopes_that_it_was_given(at: Fixture) {
     assert_eq!((login.kind, login.scopes), (LoginKind::Token, new.scopes));
     let ended = at.store.login_by_secret(&new.hash, new.expires_at).await.expect("answers");
     assert_eq!(ended, Some(Err(LoginEnd::Expired(LoginKind::Token))));
+}
+
+async fn who_is_suspended_by_the_operator_is_so_everywhere_until_it_is_lifted(at: Fixture) {
+    let (ada, operator) = (at.owner("ada@example.org").await, Origin::operator());
+    let eve = joined(&at, &ada, "eve@example.net", Role::Admin).await;
+    let (store, whose) = (&at.store, eve.membership.user.id);
+    assert_eq!(store.account_of(&eve.membership.user.email).await.expect("answers"), Some(whose));
+    let promised = invitation(&at, &eve.membership, "bob@example.org", Role::Member, Vec::new()).await;
+    let account = async |change| store.suspend_account(whose, change, &operator, SOON).await.expect("answers");
+    let standing = async || {
+        let person = store.get_person(ada.organisation.id, whose).await.expect("answers").expect("is there");
+        (person.status(), person.account_suspended_at)
+    };
+    assert!(!account(Suspension::Lift).await, "it is not suspended");
+    assert!(account(Suspension::Suspend).await);
+    assert!(!account(Suspension::Suspend).await, "it is already");
+    assert_eq!(standing().await, ("account_suspended", Some(SOON)));
+    let void = store.preview_invitation(&promised, SOON).await.expect("answers").redeemed();
+    assert_eq!(void, None, "what they promised is void");
+    assert!(account(Suspension::Lift).await);
+    assert_eq!(standing().await, ("active", None));
+
+    let all =
+        async |change| store.suspend_organisation(ada.organisation.id, change, &operator, SOON).await.expect("answers");
+    let link = at.sign_in_link(&ada).await;
+    assert!(store.sign_in_link_is_good(&link, SOON).await.expect("answers"));
+    assert_eq!(
+        (all(Suspension::Lift).await, all(Suspension::Suspend).await, all(Suspension::Suspend).await),
+        (false, true, false)
+    );
+    assert!(!store.sign_in_link_is_good(&link, SOON).await.expect("answers"));
+    assert!(all(Suspension::Lift).await);
+    assert!(store.sign_in_link_is_good(&link, SOON).await.expect("answers"));
 }

@@ -16,6 +16,7 @@ const UNSCOPED: &[(&str, &str, &str)] = &[
     ("join_tokens.rs", "enrol_agent", "found by the hash of a 256-bit secret"),
     ("join_tokens.rs", "enrol_again", "found by the hash of a 256-bit secret and the key that it enrolled"),
     ("join_tokens.rs", "cluster_of_join_token", "found by the hash of a 256-bit secret"),
+    ("sign_in_links.rs", "sign_in_link_is_good", "found by the hash of a 256-bit secret"),
     ("sign_in_links.rs", "redeem_sign_in_link", "found by the hash of a 256-bit secret"),
     ("sign_in_links.rs", "whose", "found by the hash of a 256-bit secret"),
     ("replays.rs", "open_replay", "forgets what has expired, whose ever it was"),
@@ -49,6 +50,8 @@ const UNSCOPED: &[(&str, &str, &str)] = &[
     ("login_sessions.rs", "organisation_of_login_session", "the operator names a login by its id alone"),
     ("clusters.rs", "clusters_named", "the operator names a cluster of any organisation"),
     ("organisations.rs", "memberships_of", "the operator asks where a person is a member"),
+    ("suspension.rs", "logs_of", "the operator suspends an account on the whole relay"),
+    ("suspension.rs", "withdraw_invitations_of", "the operator suspends an account on the whole relay"),
 ];
 
 const STATEMENTS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];

@@ -178,6 +178,11 @@ export class Api {
     return this.#call('PUT', '/me/password', null, body);
   }
 
+  /** Other ways to sign in stay. */
+  removePassword(): Promise<ApiResult<null>> {
+    return this.#call('DELETE', '/me/password', null);
+  }
+
   signInProviders(): Promise<ApiResult<Provider[]>> {
     return this.#all('/sign-in-providers', parseProvider);
   }
@@ -400,6 +405,11 @@ export class Api {
   /** The images that the organisation allows for debug containers. */
   debugImages(): Promise<ApiResult<{ readonly images: readonly string[] }>> {
     return this.#call('GET', '/debug-images', debugImages);
+  }
+
+  /** Replaces them; none means that there are no debug containers. */
+  setDebugImages(images: readonly string[]): Promise<ApiResult<{ readonly images: readonly string[] }>> {
+    return this.#call('PUT', '/debug-images', debugImages, { images });
   }
 
   /** Ends a session for good. */

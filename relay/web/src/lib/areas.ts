@@ -24,6 +24,7 @@ export const SETTINGS: Area = {
     { text: 'Groups', to: { page: 'groups' }, also: ['group'] },
     { text: 'Clusters', to: { page: 'clusters-settings' }, also: ['cluster-settings'] },
     { text: 'Access rules', to: { page: 'access-rules' }, also: ['access-rule'] },
+    { text: 'Debug containers', to: { page: 'debug-images' } },
     { text: 'Sign-in', to: { page: 'sign-in-settings' } },
   ],
 };

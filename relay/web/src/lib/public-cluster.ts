@@ -7,6 +7,7 @@ export interface AccessDraft {
   readonly kubeconfig: string;
   readonly server: string;
   readonly ca: string;
+  readonly tlsServerName: string;
   readonly token: string;
   readonly certificate: string;
   readonly key: string;
@@ -20,6 +21,7 @@ export const EMPTY_DRAFT: AccessDraft = {
   kubeconfig: '',
   server: '',
   ca: '',
+  tlsServerName: '',
   token: '',
   certificate: '',
   key: '',
@@ -29,7 +31,12 @@ export const EMPTY_DRAFT: AccessDraft = {
 export function accessOf(draft: AccessDraft): ClusterAccess {
   if (draft.by === 'kubeconfig') return { kubeconfig: draft.kubeconfig };
   const ca = draft.ca.trim();
-  const server = { server: draft.server.trim(), ...(ca === '' ? {} : { ca }) };
+  const name = draft.tlsServerName.trim();
+  const server = {
+    server: draft.server.trim(),
+    ...(ca === '' ? {} : { ca }),
+    ...(name === '' ? {} : { tls_server_name: name }),
+  };
   return draft.by === 'token'
     ? { ...server, token: draft.token.trim() }
     : { ...server, client_certificate: draft.certificate, client_key: draft.key };

@@ -27,6 +27,8 @@ export type Route =
   | { readonly page: 'own-sign-in' }
   /** Where the organisation's people sign in. */
   | { readonly page: 'sign-in-settings' }
+  /** Which images debug containers may have. */
+  | { readonly page: 'debug-images' }
   | { readonly page: 'access-rules' }
   /** `rule` is `null` for a new one. */
   | { readonly page: 'access-rule'; readonly rule: string | null }
@@ -82,6 +84,8 @@ export function routePath(route: Route): string {
       return '/account/sign-in';
     case 'sign-in-settings':
       return '/settings/sign-in';
+    case 'debug-images':
+      return '/settings/debug-images';
     case 'access-rules':
       return '/settings/access-rules';
     case 'access-rule':
@@ -160,7 +164,7 @@ function parseSettings([, name, thing, ...rest]: string[]): Route | null {
   if (name === 'clusters')
     return thing === undefined ? { page: 'clusters-settings' } : { page: 'cluster-settings', id: thing };
   if (thing !== undefined) return null;
-  if (name === 'people') return { page: 'people' };
+  if (name === 'people' || name === 'debug-images') return { page: name };
   return name === 'sign-in' ? { page: 'sign-in-settings' } : null;
 }
 

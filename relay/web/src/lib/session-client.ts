@@ -3,8 +3,9 @@
  * losing or doubling a byte in either direction. No DOM and no terminal here: time, randomness, sockets and tickets are
  * given, output goes to an {@link OutputSink}.
  */
-import { DrawingWindow, FIRST_WINDOW_BYTES } from './drawing-window';
+import { DrawingWindow, FIRST_WINDOW_BYTES, LARGEST_WINDOW_BYTES } from './drawing-window';
 import { InputQueue } from './input-queue';
+import { Interrupt, isInterrupt } from './interrupt';
 import {
   closeKind,
   decodeServerMessage,
@@ -36,18 +37,6 @@ export const RECONNECT_CAP_MS = 10_000;
 /** Rendered bytes after which the relay is told, also while more is waiting. A fraction of the smallest window. */
 export const RENDERED_STEP_BYTES = 8 * 1024;
 
-/**
- * How much more may wait to be rendered after a person interrupted the program: an emulator reads much in one go far faster
- * than little by little, with a drawing after each. A program that does not heed the interrupt gets no more than this.
- */
-export const HURRY_BYTES = 1024 * 1024;
-
-/** What comes so long after the program has the interrupt is not what it had written before. */
-export const HURRY_MS = 3_000;
-
-/** Ctrl-C, Ctrl-\ and Ctrl-Z: what stops a program. */
-const INTERRUPTS: readonly number[] = [0x03, 0x1c, 0x1a];
-
 /** Whether output is waited for, or was `overtaken` by an interrupt: its end is enough then. */
 export type Urgency = 'wanted' | 'overtaken';
 
@@ -57,6 +46,9 @@ export type Urgency = 'wanted' | 'overtaken';
  */
 export interface OutputSink {
   write(bytes: Uint8Array, urgency: Urgency, rendered: () => void): void;
+  /** Keeps what is not drawn yet, and what comes, until it is released. */
+  hold(): void;
+  release(): void;
   /** Replaces what is on the screen; nothing that these bytes ask of a terminal is answered. */
   restore(bytes: Uint8Array, rendered: () => void): void;
 }
@@ -137,10 +129,9 @@ export class SessionClient {
   #received: number | null = null;
   #rendered = 0;
   #acknowledged = 0;
-  /** Where the input ends that interrupts a program, until the program has it. */
-  #interruptEnd: number | null = null;
-  #hurryTo = 0;
-  #hurryUntil = 0;
+  /** What the relay was asked for on this connection. */
+  #askedWindow = FIRST_WINDOW_BYTES;
+  readonly #interrupt: Interrupt;
   #failures = 0;
   #watchdog: TimerId | null = null;
 
@@ -149,6 +140,9 @@ export class SessionClient {
     this.#ticket = options.ticket;
     this.#size = options.size;
     this.#writer = options.newWriter();
+    this.#interrupt = new Interrupt(options.sink, options.clock, () => {
+      this.#askForWindow();
+    });
   }
 
   get state(): ClientState {
@@ -169,13 +163,8 @@ export class SessionClient {
   send(bytes: Uint8Array): InputOutcome {
     if (this.#phase.kind === 'over') return 'over';
     if (!this.#input.push(bytes)) return 'too_much';
-    const [key, ...others] = bytes.subarray(0, 2);
-    if (key !== undefined && others.length === 0 && INTERRUPTS.includes(key)) {
-      this.#interruptEnd = this.#input.end;
-    } else {
-      // What follows is the answer to this.
-      this.#hurryTo = Math.min(this.#hurryTo, this.#received ?? 0);
-    }
+    if (isInterrupt(bytes)) this.#interrupt.press(this.#input.end);
+    else this.#interrupt.answer(this.#received ?? 0);
     this.#pump();
     return 'queued';
   }
@@ -217,6 +206,7 @@ export class SessionClient {
 
   /** Detaches; the session lives on. */
   dispose(): void {
+    this.#interrupt.release();
     this.#enter({ kind: 'over' });
   }
 
@@ -294,12 +284,15 @@ export class SessionClient {
         break;
       case 'snapshot':
         this.#received = message.offset;
+        this.#interrupt.answer(message.offset);
         this.#options.sink.restore(message.bytes, () => {
           this.#markRendered(message.offset);
         });
         break;
       case 'applied':
-        if (this.#interruptEnd !== null && message.offset >= this.#interruptEnd) this.#hurry();
+        this.#interrupt.applied(message.offset, this.#received ?? 0);
+        this.#askForWindow();
+        this.#acknowledge();
         if (this.#input.forget(message.offset)) this.#pump();
         else this.#changeWriter();
         break;
@@ -330,9 +323,8 @@ export class SessionClient {
     this.#acknowledged = message.output;
     this.#phase = { kind: 'attached', socket, since: this.#options.clock.now(), sentSize: this.#size };
     this.#show({ kind: 'live', agent: 'answering' });
-    if (this.#window.bytes !== FIRST_WINDOW_BYTES) {
-      this.#post(socket, { type: 'window', bytes: this.#window.bytes });
-    }
+    this.#askedWindow = FIRST_WINDOW_BYTES;
+    this.#askForWindow();
     this.#sendFrom(message.input);
     this.#acknowledge();
   }
@@ -348,46 +340,40 @@ export class SessionClient {
     const end = received + fresh.length;
     this.#received = end;
     this.#window.busy(this.#options.clock.now());
-    const overtaken = end <= this.#hurryTo && this.#options.clock.now() < this.#hurryUntil;
-    if (!overtaken) this.#hurryTo = Math.min(this.#hurryTo, received);
-    this.#options.sink.write(fresh, overtaken ? 'overtaken' : 'wanted', () => {
+    const urgency = this.#interrupt.arrived(end, end - this.#rendered);
+    this.#options.sink.write(fresh, urgency, () => {
       this.#markRendered(end);
     });
-    if (overtaken) this.#acknowledge();
+    this.#askForWindow();
+    if (urgency === 'overtaken') this.#acknowledge();
   }
 
   #markRendered(offset: number): void {
     const rest = this.#received === offset ? 'none' : 'some';
     // What was overtaken says nothing of the terminal's pace: it may not have been drawn.
-    const drawn = offset <= this.#hurryTo ? 0 : offset - this.#rendered;
-    const window = this.#window.drawn(drawn, rest, this.#options.clock.now());
+    const drawn = offset <= this.#interrupt.overtakenOf(offset) ? 0 : offset - this.#rendered;
+    this.#window.drawn(drawn, rest, this.#options.clock.now());
     this.#rendered = offset;
-    if (window !== null && this.#phase.kind === 'attached') {
-      this.#post(this.#phase.socket, { type: 'window', bytes: window });
-    }
+    this.#askForWindow();
     this.#acknowledge();
+  }
+
+  /** Says how much may be under way, where that is something else than before. */
+  #askForWindow(): void {
+    const bytes = this.#interrupt.isFetching ? LARGEST_WINDOW_BYTES : this.#window.bytes;
+    if (this.#phase.kind !== 'attached' || bytes === this.#askedWindow) return;
+    this.#askedWindow = bytes;
+    this.#post(this.#phase.socket, { type: 'window', bytes });
   }
 
   /** Tells the relay how far it may go on: it sends a window beyond that. */
   #acknowledge(): void {
     if (this.#phase.kind !== 'attached' || this.#received === null) return;
-    const reached = Math.max(this.#rendered, Math.min(this.#received, this.#hurryTo));
+    const reached = Math.max(this.#rendered, this.#interrupt.overtakenOf(this.#received));
     const step = reached - this.#acknowledged;
     if (step <= 0 || (reached < this.#received && step < RENDERED_STEP_BYTES)) return;
     this.#acknowledged = reached;
     this.#post(this.#phase.socket, { type: 'rendered', offset: reached });
-  }
-
-  /**
-   * The program was interrupted: what it had written is fetched in one go, its end is drawn, and the prompt behind it. Not earlier:
-   * while it goes on writing, whatever is fetched comes on top.
-   */
-  #hurry(): void {
-    this.#interruptEnd = null;
-    if (this.#received === null) return;
-    this.#hurryTo = this.#received + HURRY_BYTES;
-    this.#hurryUntil = this.#options.clock.now() + HURRY_MS;
-    this.#acknowledge();
   }
 
   #sendFrom(offset: number): void {
@@ -455,6 +441,7 @@ export class SessionClient {
   }
 
   #finish(state: ClientState): void {
+    this.#interrupt.release();
     this.#enter({ kind: 'over' });
     this.#show(state);
   }

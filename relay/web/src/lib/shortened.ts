@@ -3,11 +3,12 @@
  * second for what a flood writes in a moment, and after Ctrl-C the prompt stands behind all of it.
  */
 
-/** As much of the end is drawn: more than any screen holds of a flood. */
+/** As much of the end is drawn, or as many lines: more than any screen holds of a flood. */
 export const KEPT_BYTES = 16 * 1024;
+export const KEPT_LINES = 500;
 
-/** Shorter output is drawn whole. */
-export const SHORTENED_ABOVE_BYTES = 48 * 1024;
+/** Leaving out less is not worth a line that says so. */
+export const LEAST_LEFT_OUT_BYTES = 8 * 1024;
 
 /** Colours that are carried over; a flood with more changes than that is drawn whole. */
 const MOST_STYLE_BYTES = 4 * 1024;
@@ -27,17 +28,25 @@ const STYLE = /\x1b\[[\d;:]*m/g;
  * text and colours could change what the terminal does.
  */
 export function shortened(bytes: Uint8Array): Uint8Array | null {
-  if (bytes.length <= SHORTENED_ABOVE_BYTES) return null;
   // Lines begin and end whole: a sequence or a character that was begun before is finished in the first one.
   const from = bytes.indexOf(LINE_FEED) + 1;
-  const to = bytes.indexOf(LINE_FEED, bytes.length - KEPT_BYTES) + 1;
-  if (from === 0 || to <= from) return null;
+  const to = beginOfEnd(bytes);
+  if (from === 0 || to - from < LEAST_LEFT_OUT_BYTES) return null;
   const middle = new TextDecoder('latin1').decode(bytes.subarray(from, to));
   const style = (middle.match(STYLE) ?? []).join('');
   const text = style === '' ? middle : middle.replaceAll(STYLE, '');
   if (style.length > MOST_STYLE_BYTES || !PLAIN.test(text.replaceAll(/[\x80-\xff]/g, ''))) return null;
   const notice = `… ${String(Math.round((to - from) / 1024))} KiB are not drawn; the recording has them …\r\n`;
   return joined([bytes.subarray(0, from), new TextEncoder().encode(notice + style), bytes.subarray(to)]);
+}
+
+/** Where the end begins that is drawn: behind a line feed; 0 where there is none. */
+function beginOfEnd(bytes: Uint8Array): number {
+  const least = Math.max(bytes.length - KEPT_BYTES, 0);
+  let at = bytes.lastIndexOf(LINE_FEED);
+  for (let lines = 0; lines < KEPT_LINES && at >= least; lines++)
+    at = at > 0 ? bytes.lastIndexOf(LINE_FEED, at - 1) : -1;
+  return at < least ? bytes.indexOf(LINE_FEED, least) + 1 : at + 1;
 }
 
 /** All of these, one after the other. */

@@ -91,20 +91,36 @@ export function words(text: string): string[] {
   return text.split(/[\s,]+/).filter((word) => word !== '');
 }
 
-/** A mapping as text: one `value = group` a line. */
-export function writeMapping(mapping: Readonly<Record<string, string>>): string {
-  return Object.entries(mapping)
-    .map(([value, group]) => `${value} = ${group}`)
-    .join('\n');
+/** A line of the mapping's form: a value of the claim, and the id of a group; empty while nothing is chosen. */
+export interface MappingRow {
+  readonly value: string;
+  readonly group: string;
 }
 
-/** The mapping that a text means; lines without a group are left out. */
-export function readMapping(text: string): Record<string, string> {
-  const lines = text.split('\n').map((line) => {
-    const at = line.lastIndexOf('=');
-    return at < 0 ? ['', ''] : [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-  });
-  return Object.fromEntries(lines.filter(([value, group]) => value !== '' && group !== '')) as Record<string, string>;
+/** The lines of a mapping, and one to go on with. */
+export function mappingRows(mapping: Readonly<Record<string, string>>): MappingRow[] {
+  return [...Object.entries(mapping).map(([value, group]) => ({ value, group })), { value: '', group: '' }];
+}
+
+export type ReadMapping =
+  | { readonly ok: true; readonly mapping: Readonly<Record<string, string>> }
+  | { readonly ok: false; readonly sentence: string };
+
+/** The mapping that the lines mean; empty ones are left out. */
+export function readMapping(rows: readonly MappingRow[]): ReadMapping {
+  const filled = rows
+    .map(({ value, group }) => ({ value: value.trim(), group }))
+    .filter((row) => row.value || row.group);
+  const half = filled.find(({ value, group }) => value === '' || group === '');
+  if (half !== undefined) {
+    const sentence =
+      half.group === '' ? `Choose a group for “${half.value}”.` : 'Say which group at the provider is meant.';
+    return { ok: false, sentence };
+  }
+  const twice = filled.find(({ value }, index) => filled.findIndex((other) => other.value === value) !== index);
+  if (twice !== undefined)
+    return { ok: false, sentence: `“${twice.value}” is there twice. Each can lead to one group.` };
+  return { ok: true, mapping: Object.fromEntries(filled.map(({ value, group }) => [value, group])) };
 }
 
 function anything(value: unknown): unknown {

@@ -33,6 +33,7 @@ interface Waiting {
 export class TerminalOutput implements OutputSink {
   readonly #emulator: Emulator;
   #restoring = 0;
+  #isHeld = false;
   #writing = 0;
   #waiting: Waiting[] = [];
 
@@ -46,6 +47,7 @@ export class TerminalOutput implements OutputSink {
   }
 
   restore(bytes: Uint8Array, rendered: () => void): void {
+    this.#isHeld = false;
     while (this.#waiting.length > 0) this.#writeWaiting();
     this.#restoring += 1;
     this.#emulator.write(RESET);
@@ -55,12 +57,22 @@ export class TerminalOutput implements OutputSink {
     });
   }
 
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    if (this.#writing === 0) this.#writeWaiting();
+  }
+
   /** Whether data from the emulator is to be sent: not when it answers a question that was asked long ago. */
   admits(data: string): boolean {
     return this.#restoring === 0 || !ANSWER.test(data);
   }
 
   #writeWaiting(): void {
+    if (this.#isHeld) return;
     const batch = this.#takeOvertaken() ?? this.#take();
     if (batch.length === 0) return;
     this.#writing += 1;

@@ -1,12 +1,15 @@
 //! The holder: owns one exec for a session, through any failure of the path to the person.
 //!
-//! [`Holder`] is the pure part: offsets, ring, duplicates, credit, grace and end, with the time passed in. [`run`] is its
-//! owner task, which does the I/O and decides nothing.
+//! [`Holder`] is the pure part: offsets, ring, duplicates, credit, grace and end, with the time passed in. [`task`] is its
+//! owner task, which does the I/O and decides nothing; [`start`] starts what it owns.
 
+mod halves;
+mod handle;
 mod input;
 mod lease;
 mod model;
 mod output;
+mod start;
 mod task;
 
 use std::time::{Duration, Instant};
@@ -18,8 +21,10 @@ use podlatch_protocol::request;
 use podlatch_protocol::session::{Attached, Cleanup, Ended, ExitOutcome, Input, InputApplied, Output};
 use podlatch_protocol::terminal::TerminalSize;
 
+pub use handle::{HolderHandle, Link};
 pub use input::InputIgnored;
-pub use task::{HolderHandle, Link, OpenError, Opening, Started, open};
+pub use start::Opening;
+pub use task::{OpenError, Started, open};
 
 use input::InputLedger;
 use lease::Lease;

@@ -18,7 +18,7 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Folders of this machine that make up a tools container; links stay links.
 const TOOLS_FOLDERS: [&str; 6] = ["usr", "bin", "sbin", "lib", "lib32", "lib64"];
 /// What a tools container takes from this machine's `/etc`.
-const TOOLS_ETC: [&str; 20] = [
+const TOOLS_ETC: [&str; 24] = [
     "alternatives",
     "bash.bashrc",
     "ca-certificates",
@@ -30,11 +30,15 @@ const TOOLS_ETC: [&str; 20] = [
     "ld.so.conf",
     "ld.so.conf.d",
     "localtime",
+    "login.defs",
     "manpath.config",
     "nsswitch.conf",
     "os-release",
+    "pam.conf",
+    "pam.d",
     "profile",
     "python3",
+    "security",
     "ssl",
     "terminfo",
     "vim",

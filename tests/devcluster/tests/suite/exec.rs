@@ -7,7 +7,7 @@ use podlatch_devcluster::{Devcluster, Isolation};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Ask, Exec, Received, cluster, exec_path, run, small_cluster, within};
+use crate::support::{Ask, Exec, Received, cluster, exec_path, run, small_cluster, until_holds, within};
 
 /// Lists every live process as `PID SESSION COMMAND`; zombies count as gone.
 const LIVE: &str = r#"for s in /proc/[0-9]*/stat; do
@@ -25,12 +25,7 @@ async fn live(cluster: &Devcluster, pod: &str) -> Vec<(u32, u32, String)> {
 }
 
 async fn until_live(cluster: &Devcluster, pod: &str, holds: impl Fn(&[(u32, u32, String)]) -> bool) {
-    within("the processes", async {
-        while !holds(&live(cluster, pod).await) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until_holds("the processes", async || holds(&live(cluster, pod).await)).await;
 }
 
 fn runs(processes: &[(u32, u32, String)], command: &str) -> bool {
@@ -52,6 +47,7 @@ async fn a_client_that_goes_away_leaves_its_processes_running() {
     until_live(&cluster, "bb", all).await;
     closed.socket.close(None).await.expect("the closing is sent");
     drop((closed, bare, piped));
+    // A real lapse of time: nothing happens, and that nothing happens has no event.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let processes = live(&cluster, "bb").await;
     assert!(all(&processes), "{processes:?}");
@@ -128,7 +124,7 @@ async fn input_passes_while_output_floods_and_nobody_reads() {
     exec.until("# ").await;
     exec.type_text("yes\r").await;
     exec.until("y\r\ny\r\n").await;
-    // The client reads nothing for a while: the flood stops at full buffers, and the Ctrl-C still arrives.
+    // A real lapse of time: the client reads nothing for a while. The flood stops at full buffers, and the Ctrl-C still arrives.
     tokio::time::sleep(Duration::from_millis(500)).await;
     exec.send(0, &[3]).await;
     until_live(&cluster, "bb", |processes| !runs(processes, "yes")).await;

@@ -3,7 +3,7 @@
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Ask, cluster, small_cluster, within};
+use crate::support::{Answer, Ask, cluster, small_cluster, until_holds, within};
 
 /// Fields that differ from run to run, or with the images and the node.
 const VOLATILE: [&str; 26] = [
@@ -196,12 +196,8 @@ async fn a_watch_tells_the_recorded_life_of_a_pod() {
                 [{"name": "short", "image": "busybox:1.36", "args": ["sleep", "2"]}]}});
         assert_eq!(admin.send("POST", "/api/v1/namespaces/default/pods", &pod.to_string()).await.status, 201);
         let short = "/api/v1/namespaces/default/pods/short";
-        within("the pod succeeds", async {
-            while admin.get(short).await.json()["status"]["phase"] != "Succeeded" {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+        let succeeded = async || admin.get(short).await.json()["status"]["phase"] == "Succeeded";
+        until_holds("the pod succeeds", succeeded).await;
         assert_eq!(admin.send("DELETE", short, "").await.status, 200);
     };
     let mut watch = Watch::open(&admin, path).await;
@@ -259,14 +255,9 @@ async fn a_deleted_replica_is_replaced() {
     };
     let before = names().await;
     cluster.delete_pod("shop", &before[0]);
-    within("the replacement", async {
-        loop {
-            let now = names().await;
-            if now.len() == 2 && !now.contains(&before[0]) && now.contains(&before[1]) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+    until_holds("the replacement", async || {
+        let now = names().await;
+        now.len() == 2 && !now.contains(&before[0]) && now.contains(&before[1])
     })
     .await;
     cluster.shutdown().await;
@@ -277,15 +268,10 @@ async fn a_deleted_deployment_takes_its_replica_sets_and_pods_along() {
     let cluster = cluster().await;
     let admin = Ask::of(&cluster, "admin");
     assert_eq!(admin.send("DELETE", "/apis/apps/v1/namespaces/shop/deployments/web", "").await.status, 200);
-    within("the end of the pods", async {
-        loop {
-            let pods = admin.get("/api/v1/namespaces/shop/pods?labelSelector=app%3Dweb").await.json();
-            let sets = admin.get("/apis/apps/v1/replicasets").await.json();
-            if pods["items"] == json!([]) && sets["items"] == json!([]) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+    until_holds("the end of the pods", async || {
+        let pods = admin.get("/api/v1/namespaces/shop/pods?labelSelector=app%3Dweb").await.json();
+        let sets = admin.get("/apis/apps/v1/replicasets").await.json();
+        pods["items"] == json!([]) && sets["items"] == json!([])
     })
     .await;
     cluster.shutdown().await;

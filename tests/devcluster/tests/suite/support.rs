@@ -44,6 +44,16 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("took too long: {what}"))
 }
 
+/// Asks again until it holds: for what has no event to wait for.
+pub(crate) async fn until_holds(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    within(what, async {
+        while !holds().await {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
 pub(crate) async fn kube_client(cluster: &Devcluster, user: &str) -> kube::Client {
     let text = cluster.kubeconfig(user).expect("the user exists");
     let config = kube::config::Kubeconfig::from_yaml(&text).expect("the kubeconfig is one");

@@ -91,6 +91,35 @@ async fn a_search_with_a_million_hits_gives_as_many_as_it_was_asked_for() -> any
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_ten_mebibytes_is_entered_whole_and_audited_in_part() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let mut viewer = stack.open(&target("default", "tools", "")).await?;
+    viewer.run("stty cols 1000").await?;
+    let line = format!("echo {} | wc -c", "x".repeat(LONG_COMMAND_BYTES));
+    viewer.type_text(&format!("\x1b[200~{line}\x1b[201~\r")).await;
+    let answer = format!("\n{}\r\n", LONG_COMMAND_BYTES + 1);
+    let begin = std::time::Instant::now();
+    let over = |seen: &podlatch_e2e::viewer::Seen| {
+        let tail = seen.output.len().saturating_sub(4096);
+        seen.output[tail..].windows(answer.len()).any(|window| window == answer.as_bytes())
+    };
+    while viewer.wait("the length of the line", over).await.is_err() {
+        ensure!(begin.elapsed() < 6 * PATIENCE, "the line does not end");
+    }
+    // Nothing of it is in the way of what follows.
+    viewer.run("echo next").await?;
+    viewer.type_text("exit\r").await;
+    viewer.ended().await?;
+    let commands = podlatch_e2e::audit::commands_of(&stack.api, &viewer.session).await?;
+    let long = commands.iter().find(|event| event["details"]["cut"] == true).context("no command was cut")?;
+    let text = long["command"].as_str().context("no command")?;
+    ensure!(line.starts_with(text), "it is not the beginning of the line: {} bytes", text.len());
+    ensure!((1_000..=64 * 1024).contains(&text.len()), "{} bytes are kept", text.len());
+    ensure!(commands.iter().filter(|event| event["details"]["cut"].is_null()).count() == commands.len() - 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_of_ten_mebibytes_and_one_that_would_like_to_be_executed_harm_nobody() -> anyhow::Result<()> {
     let stack = Stack::start().await?;
     let (api, tools) = (&stack.api, target("default", "tools", ""));

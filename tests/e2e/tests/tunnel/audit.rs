@@ -2,13 +2,13 @@
 
 use podlatch_agent::enrolment::Enrolment;
 use podlatch_agent::identity::FileStore;
+use podlatch_e2e::poll;
 use podlatch_protocol::control::ToAgent;
 use podlatch_relay::clock::Clock;
 use podlatch_relay::domain::access::AuditScope;
 use podlatch_relay::domain::audit::{Action, ActorKind, Event, NO_ORGANISATION, Origin, Outcome};
 use podlatch_relay::store::AuditFilter;
 use secrecy::SecretString;
-use tokio::time::{sleep, timeout};
 
 use crate::harness::{PATIENCE, Relay};
 use crate::rogue::{Credentials, Rogue};
@@ -16,16 +16,11 @@ use crate::rogue::{Credentials, Rogue};
 /// The log, once it holds this action; it is written beside the connection's end.
 async fn log_with(relay: &Relay, action: Action) -> Vec<Event> {
     let everything = AuditFilter::everything(relay.organisation, AuditScope::All);
-    let look = async {
-        loop {
-            let events = relay.store.audit_run(&everything, 0, 100).await.expect("answers").items;
-            if events.iter().any(|event| event.action == action) {
-                return events;
-            }
-            sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, look).await.expect("is written")
+    let look = poll::until("the action is written", PATIENCE, || async {
+        let events = relay.store.audit_run(&everything, 0, 100).await?.items;
+        Ok(if events.iter().any(|event| event.action == action) { Ok(events) } else { Err(format!("{events:?}")) })
+    });
+    look.await.expect("is written")
 }
 
 #[tokio::test]

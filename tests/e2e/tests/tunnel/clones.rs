@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use podlatch_e2e::poll;
 use podlatch_protocol::control::ToAgent;
 use podlatch_protocol::id::AgentId;
 use podlatch_relay::domain::access::AuditScope;
@@ -11,7 +12,6 @@ use podlatch_relay::domain::agent;
 use podlatch_relay::domain::audit::{Action, Outcome};
 use podlatch_relay::pki::Lifetimes;
 use podlatch_relay::store::AuditFilter;
-use tokio::time::{sleep, timeout};
 
 use crate::harness::{Agent, PATIENCE, Relay, round_trip};
 use crate::rogue::{Credentials, Rogue};
@@ -22,16 +22,12 @@ async fn stored(relay: &Relay, id: AgentId) -> agent::Agent {
 }
 
 async fn until(relay: &Relay, id: AgentId, holds: impl Fn(&agent::Agent) -> bool) -> agent::Agent {
-    let look = async {
-        loop {
-            let agent = stored(relay, id).await;
-            if holds(&agent) {
-                return agent;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, look).await.expect("comes to hold")
+    let holds = &holds;
+    let look = poll::until("what is stored of the agent holds", PATIENCE, || async move {
+        let agent = stored(relay, id).await;
+        Ok(if holds(&agent) { Ok(agent) } else { Err(format!("{agent:?}")) })
+    });
+    look.await.expect("comes to hold")
 }
 
 async fn told_of_clones(relay: &Relay) -> usize {
@@ -90,12 +86,10 @@ async fn a_copied_identity_folder_is_noticed_after_a_renewal() {
     fs::copy(identity(&agent.folder), identity(&copy)).expect("copies");
 
     until(&relay, id, |agent| agent.generation >= 2).await;
-    let written = async {
-        while fs::read(identity(&agent.folder)).expect("reads") == fs::read(identity(&copy)).expect("reads") {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, written).await.expect("is stored");
+    let written = poll::holds("the agent has stored its new identity", PATIENCE, || async {
+        Ok(fs::read(identity(&agent.folder))? != fs::read(identity(&copy))?)
+    });
+    written.await.expect("is stored");
     let folder = Arc::clone(&agent.folder);
     agent.stop().await;
     let agent = Agent::start(&relay, &folder, relay.address, None);

@@ -195,6 +195,7 @@ async fn serve(data: PathBuf, address: SocketAddr, lifetimes: Lifetimes, agents:
         entropy: Entropy::system(),
         tasks: TaskTracker::new(),
         refusals: Arc::new(podlatch_relay::tunnel::refusal_limit()),
+        guesses: podlatch_relay::http::guesses::Guesses::default(),
     };
     (Tunnel::start(address, context, agents).expect("starts"), ca, store)
 }

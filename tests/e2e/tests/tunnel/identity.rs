@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use podlatch_e2e::poll;
 use podlatch_link::disconnect::Disconnect;
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::control::{About, GuardReport, ToAgent, ToRelay};
@@ -220,15 +221,8 @@ async fn what_an_agent_says_of_itself_is_kept_under_its_certificates_name_alone(
         let found = relay.store.get_agent(relay.organisation, relay.cluster, id).await.expect("reads");
         found.expect("is stored").about
     };
-    let told = async {
-        loop {
-            if let Some(about) = stored(handle.agent()).await {
-                return about;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let kept = timeout(PATIENCE, told).await.expect("is kept");
+    let told = poll::until("it is stored", PATIENCE, || async { Ok(stored(handle.agent()).await.ok_or("nothing")) });
+    let kept = told.await.expect("is kept");
     assert_eq!(kept.replica, format!("{}2J", victim.agent()), "plain text, at the rogue's own row");
     assert!(stored(victim.agent()).await.is_none_or(|about| about.replica != kept.replica));
     round_trip(&victim).await;

@@ -12,6 +12,7 @@ use podlatch_agent::config::{Cli, Command};
 use podlatch_cluster::guard::Guard;
 use podlatch_cluster::inventory::Inventory;
 use podlatch_devcluster::{Devcluster, Options};
+use podlatch_e2e::poll;
 use podlatch_link::framing::{FrameReader, FrameWriter};
 use podlatch_link::stream::{RecvHalf, SendHalf};
 use podlatch_protocol::close::RefusalCode;
@@ -186,16 +187,11 @@ async fn a_guard_of_labels_and_patterns_hides_everything_else_and_is_told_to_the
     assert!(shop.items.contains_key(&deployment));
     assert_eq!(Watch::open(&handle, namespace("default")).await.refusal().await, RefusalCode::NotAllowedByAgent);
 
-    let told = async {
-        loop {
-            let agent = relay.store.get_agent(relay.organisation, relay.cluster, handle.agent()).await;
-            if let Some(about) = agent.expect("reads").expect("is stored").about {
-                return about;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let about = timeout(PATIENCE, told).await.expect("says what it allows");
+    let told = poll::until("it is stored", PATIENCE, || async {
+        let agent = relay.store.get_agent(relay.organisation, relay.cluster, handle.agent()).await?;
+        Ok(agent.expect("is stored").about.ok_or("nothing"))
+    });
+    let about = told.await.expect("says what it allows");
     assert_eq!(about, handle.about());
     assert_eq!((about.replica.as_str(), about.guard.namespaces.as_slice()), ("agent-0", &["sh*".to_owned()][..]));
     assert_eq!(about.guard.pod_labels, ["app=web"]);

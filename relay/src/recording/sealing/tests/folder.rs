@@ -48,6 +48,23 @@ async fn a_session_becomes_an_asciicast_and_its_hot_log_goes() {
 }
 
 #[tokio::test]
+async fn a_command_that_is_known_late_is_found_where_it_was_entered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut life = Life::begin(folder.path(), AT_ONCE);
+    let recording = life.create().await;
+    append(&recording, b"$ ls\r\n", 1_000).await;
+    append(&recording, b"alpha\r\n", 1_200).await;
+    recording.marker("ls".to_owned(), at(1_000)).await.expect("notes it");
+    append(&recording, b"beta\r\n", 90_000).await;
+    recording.marker("of yesterday".to_owned(), at(1_000)).await.expect("notes it");
+    finish(&recording, 0, 90_000).await;
+    let sealed = life.stored(folder.path()).await;
+    let archive = life.archives.open(organisation(), session(), Some(&sealed.head)).await.expect("opens");
+    let markers: Vec<_> = archive.markers().map(|marker| (marker.at_ms, &*marker.label)).collect();
+    assert_eq!(markers, [(0, "ls"), (89_000, "of yesterday")]);
+}
+
+#[tokio::test]
 async fn a_character_that_is_split_over_segments_arrives_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut life = Life::begin(folder.path(), AT_ONCE);

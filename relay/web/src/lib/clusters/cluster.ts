@@ -1,12 +1,14 @@
 /** Clusters as the API describes them. Pure. */
 import { nullable, object, oneOf, string, texts, time, type Parsed } from '../parse';
 import type { Labels } from './labels';
+import { parseLimits, type Limits } from './limits';
 
 export const parseCluster = object({
   id: string,
   name: string,
   type: string,
   labels: texts,
+  limits: parseLimits,
   state: oneOf('online', 'offline', 'never_connected'),
   agent_version: nullable(string),
   kubernetes_version: nullable(string),
@@ -21,6 +23,8 @@ export interface ClusterChange {
   readonly name?: string;
   /** All of them. */
   readonly labels?: Labels;
+  /** All of them. */
+  readonly limits?: Limits;
 }
 
 /** How a cluster of this type is reached, in words. */
