@@ -133,7 +133,7 @@ async fn serve(connection: Connection, answer: Arc<Mutex<Vec<u8>>>, asked: Arc<M
     let mut open: Vec<(SendStream, RecvStream)> = Vec::new();
     while let Ok((mut send, mut recv)) = connection.accept_bi().await {
         let Ok(Some(request)) = read_one(&mut recv).await else { continue };
-        let request = codec::decode(&request.body);
+        let request = codec::decode::<Request>(&request.body);
         if let Ok(request) = &request {
             asked.lock().expect("no holder panics").push(request.clone());
         }
