@@ -47,14 +47,14 @@ describe('the API', () => {
   it('says why only where somebody did', async () => {
     const { api, calls } = relay(() => json(201, { session: SESSION, ticket: 'plk_x' }));
     const target = { cluster: 'c1', namespace: 'shop', pod: 'web', container: null };
-    await api.openSession(target, { columns: 80, rows: 24 }, null, 'Repair');
+    await api.openSession(target, { columns: 80, rows: 24 }, { reason: 'Repair' });
     expect(calls[0]?.body).toMatchObject({ reason: 'Repair' });
   });
 
   it('asks for a debug container only where an image was chosen', async () => {
     const { api, calls } = relay(() => json(201, { session: SESSION, ticket: 'plk_x' }));
     const target = { cluster: 'c1', namespace: 'shop', pod: 'web', container: 'app' };
-    await api.openSession(target, { columns: 80, rows: 24 }, 'busybox:1.36');
+    await api.openSession(target, { columns: 80, rows: 24 }, { debugImage: 'busybox:1.36' });
     expect(calls.map((call) => call.body)).toEqual([
       { ...target, columns: 80, rows: 24, debug: { image: 'busybox:1.36' } },
     ]);

@@ -141,11 +141,22 @@ describe('a terminal', () => {
     await terminal.run('echo here');
     await terminal.page.getByRole('button', { name: 'Terminal settings' }).click();
     await terminal.page.getByRole('button', { name: 'Larger' }).click();
-    await terminal.page.getByRole('combobox').selectOption('auto');
-    await terminal.page.getByRole('combobox').selectOption('dom');
+    await terminal.page.getByLabel('Renderer').selectOption('auto');
+    await terminal.page.getByLabel('Renderer').selectOption('dom');
     await terminal.press('Escape');
     await terminal.page.getByRole('button', { name: /^Theme/ }).click();
     await terminal.page.locator('.xterm-screen').click();
     expect(await terminal.run('echo still')).toEqual(['still']);
+  });
+
+  it('starts the shell that a person prefers, and another where the container has none such', async () => {
+    const person = await suite.person();
+    const terminal = await person.openTerminal('default', 'tools');
+    await terminal.page.getByRole('button', { name: 'Terminal settings' }).click();
+    await terminal.page.getByLabel('Shell of new terminals').selectOption('zsh');
+    const preferred = await person.openTerminal('default', 'tools');
+    expect(await preferred.run('echo ${ZSH_VERSION:+zsh}')).toEqual(['zsh']);
+    const plain = await person.openTerminal('default', 'bb');
+    expect(await plain.run('echo ${ZSH_VERSION:-other}')).toEqual(['other']);
   });
 });

@@ -108,6 +108,16 @@ export interface ApiError {
 
 export type ApiResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ApiError };
 
+/** How a terminal is wished for beyond its place. */
+export interface OpenWish {
+  /** Opens it in a debug container of this image beside the target. */
+  readonly debugImage?: string;
+  /** Why, where a rule asks for it. */
+  readonly reason?: string;
+  /** In place of the container's best shell. */
+  readonly command?: readonly string[];
+}
+
 /** What to open a terminal in. */
 export interface Target {
   readonly cluster: string;
@@ -387,18 +397,15 @@ export class Api {
     return this.#page('/audit-events', query, cursor, parseAuditEvent);
   }
 
-  /** Opens a terminal; with an image, in a debug container beside the target; saying why, where a rule asks for it. */
-  openSession(
-    target: Target,
-    size: TerminalSize,
-    debugImage: string | null = null,
-    reason: string | null = null,
-  ): Promise<ApiResult<CreatedSession>> {
+  /** Opens a terminal. */
+  openSession(target: Target, size: TerminalSize, wish: OpenWish = {}): Promise<ApiResult<CreatedSession>> {
     const { container, ...rest } = target;
-    const debug = debugImage === null ? {} : { debug: { image: debugImage } };
-    const why = reason === null ? {} : { reason };
-    const body = { ...rest, ...(container === null ? {} : { container }), ...why, ...size, ...debug };
-    const deadline = debugImage === null ? OPEN_DEADLINE_MS : DEBUG_OPEN_DEADLINE_MS;
+    const { debugImage, reason, command } = wish;
+    const debug = debugImage === undefined ? {} : { debug: { image: debugImage } };
+    const why = reason === undefined ? {} : { reason };
+    const program = command === undefined ? {} : { command };
+    const body = { ...rest, ...(container === null ? {} : { container }), ...why, ...size, ...debug, ...program };
+    const deadline = debugImage === undefined ? OPEN_DEADLINE_MS : DEBUG_OPEN_DEADLINE_MS;
     return this.#call('POST', '/sessions', created, body, deadline);
   }
 

@@ -9,7 +9,14 @@ export interface TerminalSettings {
   readonly screenReader: 'on' | 'off';
   /** Whether to ask before pasting several lines that would run at once. */
   readonly confirmPaste: 'on' | 'off';
+  /** What new terminals start with, where the container has it; `auto` is the best of bash and the plain shells. */
+  readonly shell: 'auto' | ChosenShell;
 }
+
+/** A shell that a person may prefer. */
+export type ChosenShell = 'bash' | 'zsh' | 'fish' | 'sh';
+
+export const SHELLS: readonly ChosenShell[] = ['bash', 'zsh', 'fish', 'sh'];
 
 export interface Settings {
   readonly theme: 'system' | 'light' | 'dark';
@@ -20,7 +27,7 @@ export const FONT_SIZES = { least: 8, most: 32 } as const;
 
 export const DEFAULT_SETTINGS: Settings = {
   theme: 'system',
-  terminal: { renderer: 'auto', fontSize: 14, screenReader: 'off', confirmPaste: 'on' },
+  terminal: { renderer: 'auto', fontSize: 14, screenReader: 'off', confirmPaste: 'on', shell: 'auto' },
 };
 
 export const SETTINGS_KEY = 'podlatch.settings';
@@ -32,6 +39,7 @@ const parser = object({
     fontSize: integer,
     screenReader: oneOf('on', 'off'),
     confirmPaste: oneOf('on', 'off'),
+    shell: oneOf('auto', 'bash', 'zsh', 'fish', 'sh'),
   }),
 });
 

@@ -7,7 +7,9 @@ import { debugMayHelp } from './debug';
 import type { HeardLife } from './life';
 import type { Paste } from './paste';
 import type { TerminalPlace } from './route';
+import { openWithShell } from './chosen-shell';
 import { SessionClient, type ClientState } from './session-client';
+import type { ChosenShell } from './settings';
 import { TerminalView, type SearchResult, type Shortcut } from './terminal';
 import { browserClock } from './timing';
 
@@ -99,7 +101,13 @@ export class TerminalSession {
     if (view === null) return;
     const { cluster, namespace, pod, container } = this.#place;
     const target = { cluster, namespace, pod, container };
-    const result = await api.openSession(target, view.size, this.#debugImage, this.#reason);
+    const result = await openWithShell(this.#chosenShell(), (command) =>
+      api.openSession(target, view.size, {
+        ...(this.#debugImage === null ? {} : { debugImage: this.#debugImage }),
+        ...(this.#reason === null ? {} : { reason: this.#reason }),
+        ...(command === null ? {} : { command }),
+      }),
+    );
     if (this.#isDisposed) return;
     if (!result.ok) {
       await this.#refuse(result.error);
@@ -135,6 +143,12 @@ export class TerminalSession {
     this.pendingPaste = null;
     // While the dialog is there, nothing behind it takes the focus.
     void tick().then(() => this.#view?.focus());
+  }
+
+  /** A debug container has the shells of its image, which nobody chose. */
+  #chosenShell(): ChosenShell | null {
+    const { shell } = app.settings.terminal;
+    return shell === 'auto' || this.#debugImage !== null ? null : shell;
   }
 
   async #refuse(error: ApiError): Promise<void> {
