@@ -61,7 +61,7 @@ async fn a_command_that_is_known_late_is_found_where_it_was_entered() {
     let sealed = life.stored(folder.path()).await;
     let archive = life.archives.open(organisation(), session(), Some(&sealed.head)).await.expect("opens");
     let markers: Vec<_> = archive.markers().map(|marker| (marker.at_ms, &*marker.label)).collect();
-    assert_eq!(markers, [(0, "ls"), (89_000, "of yesterday")]);
+    assert_eq!(markers, [(1_000, "ls"), (90_000, "of yesterday")]);
 }
 
 #[tokio::test]
