@@ -13,13 +13,11 @@ use podlatch_e2e::cluster::{Cluster, target};
 use podlatch_e2e::people::{Member, Rule};
 use podlatch_e2e::stack::{Options, Stack};
 use podlatch_e2e::viewer::{Nap, Viewer};
-use podlatch_impair::Cut;
+use podlatch_impair::{Cut, UdpProxy};
 use podlatch_protocol::close::EndCause;
 use podlatch_protocol::target::PodTarget;
 use reqwest::Method;
 use serde_json::json;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 use tokio::time::{Instant, sleep, timeout};
 
 /// What is promised.
@@ -146,7 +144,9 @@ impl Subject {
         let (owner, id) = (&stack.api, &self.member.id);
         let person = format!("/people/{id}");
         let done = match self.withdrawal {
-            Withdrawal::AccountSuspended => return suspend_account(stack, &self.member.email).await,
+            Withdrawal::AccountSuspended => {
+                return stack.admin(&["suspend", "person", &self.member.email]).await.map(drop);
+            }
             Withdrawal::MembershipSuspended => {
                 owner.call(Method::PATCH, &person, Some(json!({"suspended": true}))).await
             }
@@ -179,22 +179,19 @@ impl Subject {
     }
 }
 
-/// Only the operator suspends an account: the database is told.
-async fn suspend_account(stack: &Stack, email: &str) -> anyhow::Result<()> {
-    let database = SqliteConnectOptions::new().filename(stack.relay_data().join("podlatch.db"));
-    let mut database = database.connect().await?;
-    sqlx::query("UPDATE users SET suspended_at = 1 WHERE email = $1").bind(email).execute(&mut database).await?;
-    database.close().await?;
-    Ok(())
-}
-
-/// The same for the organisation.
-async fn suspend_organisation(stack: &Stack) -> anyhow::Result<()> {
-    let database = SqliteConnectOptions::new().filename(stack.relay_data().join("podlatch.db"));
-    let mut database = database.connect().await?;
-    sqlx::query("UPDATE organisations SET suspended_at = 1").execute(&mut database).await?;
-    database.close().await?;
-    Ok(())
+/// Withdraws something from everybody at once.
+async fn withdraw_from_all(stack: &Stack, cause: EndCause) -> anyhow::Result<()> {
+    let cluster = format!("/clusters/{}", stack.cluster_id);
+    match cause {
+        EndCause::OrganisationSuspended => stack.admin(&["suspend", "organisation", "Test"]).await.map(drop),
+        EndCause::ClusterRevoked => stack.api.call(Method::DELETE, &cluster, None).await.map(drop),
+        EndCause::AgentRevoked => {
+            let agents = stack.api.call(Method::GET, &format!("{cluster}/agents"), None).await?;
+            let agent = agents["items"][0]["id"].as_str().context("no agent")?;
+            stack.api.call(Method::DELETE, &format!("{cluster}/agents/{agent}"), None).await.map(drop)
+        }
+        other => anyhow::bail!("{other:?} is not withdrawn from everybody"),
+    }
 }
 
 /// One session in its state.
@@ -414,7 +411,42 @@ async fn whatever_is_withdrawn_ends_the_sessions_in_time_and_says_what_it_was() 
 async fn what_is_withdrawn_while_relay_and_agent_are_cut_off_lets_no_late_input_in() -> anyhow::Result<()> {
     let (stack, proxy) = Stack::start_behind_proxy(Options::default()).await?;
     let subjects = subjects(&stack, "cut").await?;
-    let mut cases = begin(&stack, &subjects, &[Condition::CutOff]).await?;
+    let cases = begin(&stack, &subjects, &[Condition::CutOff]).await?;
+    while_cut_off(&stack, &proxy, cases, async || {
+        try_join_all(subjects.iter().map(|subject| subject.withdraw(&stack))).await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_that_is_suspended_while_cut_off_lets_no_late_input_in() -> anyhow::Result<()> {
+    withdrawn_from_all_while_cut_off(EndCause::OrganisationSuspended).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_revoked_while_cut_off_lets_no_late_input_in() -> anyhow::Result<()> {
+    withdrawn_from_all_while_cut_off(EndCause::AgentRevoked).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_revoked_while_cut_off_lets_no_late_input_in() -> anyhow::Result<()> {
+    withdrawn_from_all_while_cut_off(EndCause::ClusterRevoked).await
+}
+
+async fn withdrawn_from_all_while_cut_off(cause: EndCause) -> anyhow::Result<()> {
+    let (stack, proxy) = Stack::start_behind_proxy(Options::default()).await?;
+    let name = format!("{} / {:?}", cause.slug(), Condition::CutOff);
+    let case = Case::begin(&stack, &stack.api, (cause, Condition::CutOff), name).await?;
+    while_cut_off(&stack, &proxy, vec![case], async || withdraw_from_all(&stack, cause).await).await
+}
+
+/// Cuts relay and agent off from each other, has something typed, withdraws, and heals the path later.
+async fn while_cut_off(
+    stack: &Stack,
+    proxy: &UdpProxy,
+    mut cases: Vec<Case>,
+    withdraw: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     for case in &mut cases {
         case.viewer.type_text("before\r").await;
         case.viewer.all_applied().await?;
@@ -426,8 +458,8 @@ async fn what_is_withdrawn_while_relay_and_agent_are_cut_off_lets_no_late_input_
     }
     // A real lapse of time: what was typed has to be on the line, where nothing tells of it.
     sleep(Duration::from_secs(1)).await;
-    let Withdrawn { since, uptime } = Withdrawn::after(&stack).await?;
-    try_join_all(subjects.iter().map(|subject| subject.withdraw(&stack))).await?;
+    let Withdrawn { since, uptime } = Withdrawn::after(stack).await?;
+    withdraw().await?;
     join_all(cases.iter().map(|case| case.type_on(since))).await;
     let mut told = Histogram::default();
     for case in &mut cases {
@@ -464,15 +496,8 @@ async fn what_is_withdrawn_from_everybody_ends_all_sessions() -> anyhow::Result<
         let wanted = REACHED.into_iter();
         let cases = wanted.map(|condition| Case::begin(&stack, &stack.api, (cause, condition), name(condition)));
         let cases = try_join_all(cases).await?;
-        let cluster = format!("/clusters/{}", stack.cluster_id);
-        let agents = stack.api.call(Method::GET, &format!("{cluster}/agents"), None).await?;
-        let agent = agents["items"][0]["id"].as_str().context("no agent")?;
         let withdrawn = Withdrawn::after(&stack).await?;
-        match cause {
-            EndCause::OrganisationSuspended => suspend_organisation(&stack).await?,
-            EndCause::ClusterRevoked => drop(stack.api.call(Method::DELETE, &cluster, None).await?),
-            _ => drop(stack.api.call(Method::DELETE, &format!("{cluster}/agents/{agent}"), None).await?),
-        }
+        withdraw_from_all(&stack, cause).await?;
         observe(&stack, cases, withdrawn).await?;
     }
     Ok(())

@@ -1,7 +1,10 @@
 //! Bad input: each gets its own clear sentence, and an honest session beside it goes on.
 
+mod guessing;
 mod questions;
 mod rogue;
+mod upgrade;
+mod verbs;
 
 use std::time::Duration;
 
@@ -15,6 +18,7 @@ use podlatch_e2e::stack::Stack;
 use podlatch_e2e::viewer::{PATIENCE, Socket, Viewer, attach, connect, frame};
 use podlatch_e2e::witness::Witness;
 use podlatch_protocol::frame::FrameKind;
+use podlatch_protocol::id::SessionId;
 use podlatch_protocol::limits::MAX_CHUNK_BYTES;
 use podlatch_protocol::target::PodTarget;
 use reqwest::Method;
@@ -259,6 +263,64 @@ async fn expect_no_upgrade(
     assert_eq!(response.status(), status, "{body}");
     assert!(body.contains(slug), "{body}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rogue_agent_that_claims_what_others_hold_gets_none_of_it() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let mut honest = Witness::begin(&stack, &target("default", "bb", ""), "honest").await?;
+    let over = stack.open(&target("default", "bb", "")).await?.session.clone();
+    stack.api.end(&over).await?;
+    stack.api.wait_until_ended(&over, PATIENCE).await?;
+    let claimed: Vec<SessionId> = vec![honest.viewer.session.parse()?, over.parse()?];
+    let agents = async |cluster: &str| {
+        let listed = stack.api.call(Method::GET, &format!("/clusters/{cluster}/agents"), None).await?;
+        Ok::<_, anyhow::Error>(listed["items"].as_array().context("no list")?.clone())
+    };
+    let of_honest = agents(&stack.cluster_id).await?;
+
+    // One of another organisation, one of another cluster, and a replica of the very agent.
+    stack.admin(&["create-organisation", "--name", "Other", "--owner-email", "eve@example.net"]).await?;
+    let join = stack.admin(&["create-cluster", "--organisation", "Other", "--name", "elsewhere"]).await?;
+    let foreign = Rogue::connect(&stack, &join_token_in(&join)?, claimed.clone()).await?;
+    let (cluster, token) = stack.create_cluster("rogue").await?;
+    let neighbour = Rogue::connect(&stack, &token, claimed.clone()).await?;
+    stack.wait_until_cluster_online(&cluster).await?;
+    let replica = Rogue::connect(&stack, &stack.join_token().await?, claimed).await?;
+    let output = [&0_u64.to_be_bytes()[..], b"forged"].concat();
+    let forged = [opened(), any_frame(FrameKind::OUTPUT, &output)].concat();
+    for rogue in [&foreign, &neighbour, &replica] {
+        honest.type_lines(3).await?;
+        rogue.force_streams(&forged).await;
+        honest.counts_on(20).await?;
+        let asked = rogue.asked();
+        assert!(asked.is_empty(), "asked about what another one holds: {asked:?}");
+    }
+
+    // What is known of the agents is what their certificates say.
+    let own = agents(&cluster).await?;
+    assert_eq!((own.len(), &own[0]["version"]), (1, &json!("rogue")), "{own:?}");
+    let beside = agents(&stack.cluster_id).await?;
+    assert_eq!(beside.len(), of_honest.len() + 1, "{beside:?}");
+    let same = beside.iter().find(|agent| agent["id"] == of_honest[0]["id"]).context("the honest one is gone")?;
+    assert_eq!(same["version"], of_honest[0]["version"], "{same}");
+    for session in [&honest.viewer.session, &over] {
+        for event in podlatch_e2e::audit::gapless(&stack.api, session).await? {
+            let text = event.to_string();
+            let rogues = own.iter().chain(beside.iter().filter(|agent| agent["id"] != of_honest[0]["id"]));
+            for rogue in rogues {
+                assert!(!text.contains(rogue["id"].as_str().context("no id")?), "{text}");
+            }
+        }
+    }
+    let facts = stack.api.session(&honest.viewer.session).await?;
+    assert_eq!((&facts["state"], &facts["cluster"]["id"]), (&json!("live"), &json!(stack.cluster_id)), "{facts}");
+    honest.check(&stack.cluster, &stack.hot_logs()).await
+}
+
+fn join_token_in(printed: &str) -> anyhow::Result<String> {
+    let start = printed.find("plj_").context("no join token")?;
+    Ok(printed[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::BytesMut;
@@ -23,12 +24,17 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Within this the relay would have let a stream be opened.
+const REFUSED: Duration = Duration::from_millis(250);
 
 /// A connected rogue. It disconnects when it is dropped.
 pub(crate) struct Rogue {
     _endpoint: Endpoint,
     connection: Connection,
     answer: Arc<Mutex<Vec<u8>>>,
+    asked: Arc<Mutex<Vec<Request>>>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -55,13 +61,32 @@ impl Rogue {
         let connection = endpoint.connect_with(config, stack.tunnel.parse()?, RELAY_TLS_NAME)?.await?;
         let control = tokio::spawn(greet(&connection, claimed).await?);
         let answer = Arc::<Mutex<Vec<u8>>>::default();
-        let streams = tokio::spawn(serve(connection.clone(), Arc::clone(&answer)));
-        Ok(Self { _endpoint: endpoint, connection, answer, tasks: [control, streams] })
+        let asked = Arc::<Mutex<Vec<Request>>>::default();
+        let streams = tokio::spawn(serve(connection.clone(), Arc::clone(&answer), Arc::clone(&asked)));
+        Ok(Self { _endpoint: endpoint, connection, answer, asked, tasks: [control, streams] })
     }
 
     /// What it says when it is asked to open a session.
     pub(crate) fn will_answer(&self, bytes: Vec<u8>) {
         *self.answer.lock().expect("no holder panics") = bytes;
+    }
+
+    /// What the relay has asked of it.
+    pub(crate) fn asked(&self) -> Vec<Request> {
+        self.asked.lock().expect("no holder panics").clone()
+    }
+
+    /// Begins streams that nobody asked for, and writes a session's output on those that the relay lets it have.
+    pub(crate) async fn force_streams(&self, output: &[u8]) {
+        for _ in 0..4 {
+            let both = timeout(REFUSED, self.connection.open_bi()).await;
+            let one = timeout(REFUSED, self.connection.open_uni()).await;
+            let sends = [both.ok().and_then(Result::ok).map(|(send, _)| send), one.ok().and_then(Result::ok)];
+            for mut send in sends.into_iter().flatten() {
+                // The relay may have ended the connection over the one before.
+                let _ended = send.write_all(output).await;
+            }
+        }
     }
 
     /// Whether the relay still talks to it.
@@ -104,11 +129,15 @@ async fn say(writer: &mut FrameWriter<SendStream>, message: &Control) -> anyhow:
 }
 
 /// Answers each stream and keeps it open.
-async fn serve(connection: Connection, answer: Arc<Mutex<Vec<u8>>>) {
+async fn serve(connection: Connection, answer: Arc<Mutex<Vec<u8>>>, asked: Arc<Mutex<Vec<Request>>>) {
     let mut open: Vec<(SendStream, RecvStream)> = Vec::new();
     while let Ok((mut send, mut recv)) = connection.accept_bi().await {
         let Ok(Some(request)) = read_one(&mut recv).await else { continue };
-        let bytes = match codec::decode(&request.body) {
+        let request = codec::decode::<Request>(&request.body);
+        if let Ok(request) = &request {
+            asked.lock().expect("no holder panics").push(request.clone());
+        }
+        let bytes = match request {
             Ok(Request::Open(_)) => answer.lock().expect("no holder panics").clone(),
             Ok(Request::Reap(_)) => {
                 let body = codec::encode(&ReapReply { cleanup: Cleanup::Confirmed }).expect("encodes");
