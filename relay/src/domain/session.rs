@@ -191,6 +191,30 @@ pub struct SessionEnd {
     pub ended: Ended,
 }
 
+/// What somebody comes to a terminal for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To type in it.
+    Attach,
+    /// To look on.
+    Observe,
+}
+
+impl Purpose {
+    /// The stable name, for storage.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Attach => "attach",
+            Self::Observe => "observe",
+        }
+    }
+
+    /// The one with this stable name.
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        [Self::Attach, Self::Observe].into_iter().find(|purpose| purpose.slug() == slug)
+    }
+}
+
 /// The right to attach one viewer to one session, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
@@ -202,4 +226,6 @@ pub struct Ticket {
     pub user: UserId,
     /// By which login.
     pub login_session: LoginSessionId,
+    /// What for.
+    pub purpose: Purpose,
 }

@@ -1,14 +1,15 @@
 //! What the access rules say to the caller of a request. Endpoints ask here, never a rule by themselves.
 
 use super::context::CallContext;
+use super::pod_facts;
 use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::clock::UnixMillis;
-use crate::domain::access::Actor;
 use crate::domain::access::decision::{
-    Approval, Decision, Denial, Grant, Question, Reason, Subject, Target, could_be_allowed, decide,
+    Approval, Decision, Denial, Grant, Question, Reason, Subject, Target, allowed_anywhere, could_be_allowed, decide,
 };
 use crate::domain::access::rule::{AccessAction, AccessRule};
+use crate::domain::access::{Action, Actor, Decision as Permission, SessionOwner, authorize};
 use crate::domain::audit::{self, Outcome, Place};
 use crate::domain::session::{Session, SessionState};
 use crate::store::{Store, StoreError};
@@ -57,6 +58,17 @@ impl Access {
     /// Whether a session's facts may be listed: one's own, or one in a pod that one may see.
     pub(super) fn may_list(&self, session: &Session, now: UnixMillis) -> bool {
         session.request.user == self.subject.user || self.may_view(&target_of(session), now)
+    }
+
+    /// Whether a session goes on that the person could watch.
+    pub(super) fn may_observe(&self, session: &Session, now: UnixMillis) -> bool {
+        let watched = (AccessAction::Observe, Reason::Missing);
+        session.over_because(now).is_none() && could_be_allowed(&self.question(&target_of(session), watched, now))
+    }
+
+    /// Whether some rule lets the person watch something: only then others' sessions have to be looked through for it.
+    pub(super) fn watches_something(&self) -> bool {
+        allowed_anywhere(&self.subject, AccessAction::Observe, &self.rules)
     }
 }
 
@@ -126,6 +138,29 @@ impl CallContext {
         let target = target_of(session);
         let question = access.question(&target, (action, reason), self.now);
         self.require_rule(app, &question, Place::Session(session.id())).await.map(drop)
+    }
+
+    /// Goes on only if the caller may watch the session now, by the labels that its pod has now. To a member whom it
+    /// is no business of, it looks like none. Cancel safe.
+    pub(super) async fn require_observed(
+        &self,
+        app: &App,
+        session: &Session,
+        owner: SessionOwner,
+    ) -> Result<(), Problem> {
+        let watched = (AccessAction::Observe, Reason::Missing);
+        let access = Access::of(app, self).await?;
+        let target = Target { pod_labels: None, ..target_of(session) };
+        let learnt = pod_facts::learn(app, &access.question(&target, watched, self.now)).await;
+        let target = learnt.map_err(|refusal| Problem::from(&refusal))?.target;
+        let question = access.question(&target, watched, self.now);
+        let seen = authorize(&self.actor, Action::ViewSession(owner)) == Permission::Allow;
+        match self.require_rule(app, &question, Place::Session(session.id())).await {
+            Ok(_) => Ok(()),
+            Err(problem) if seen => Err(problem),
+            Err(problem) if problem.kind() != ProblemKind::Forbidden => Err(problem),
+            Err(_) => Err(Problem::not_found("session")),
+        }
     }
 
     /// A session that the caller may list; another looks like none.

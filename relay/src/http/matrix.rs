@@ -157,6 +157,7 @@ const ROWS: &[Row] = &[
     row("GET /api/v1/sessions/{id}", [404, 404, 404, 200], nothing),
     row("DELETE /api/v1/sessions/{id}", [404, 403, 404, 202], nothing),
     row("POST /api/v1/sessions/{id}/tickets", [404, 403, 404, 410], nothing),
+    row("POST /api/v1/sessions/{id}/observer-tickets", [404, 403, 404, 410], nothing),
     // The upgrade itself, and every verb behind it, is tried over a socket: tests/e2e/tests/refusals/verbs.rs.
     row("GET /api/v1/sessions/{id}/terminal", [400, 400, 400, 400], nothing),
     row("GET /api/v1/sessions/{id}/recording", [404, 403, 404, 200], nothing),

@@ -150,6 +150,7 @@ fn api() -> OpenApiRouter<App> {
             .routes(routes!(sessions::get::get))
             .routes(routes!(sessions::end::delete))
             .routes(routes!(sessions::tickets::post))
+            .routes(routes!(sessions::observer_tickets::post))
             .routes(routes!(sessions::terminal::get))
             // Recordings
             .routes(routes!(recordings::get::get))

@@ -64,6 +64,8 @@ pub(crate) struct SessionHandle {
     pub(crate) recording: Recording,
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) life: watch::Receiver<LifeView>,
+    /// The terminal's size, once this life of the relay has told it.
+    pub(crate) size: watch::Receiver<Option<TerminalSize>>,
     commands: mpsc::Sender<Command>,
 }
 

@@ -213,11 +213,13 @@ impl Sessions {
         };
         let life = Life::of(session);
         let life_view = watch::Sender::new(life.view());
+        let size_view = watch::Sender::new(None);
         let handle = SessionHandle {
             id: session.id(),
             recording: recording.clone(),
             status: status.subscribe(),
             life: life_view.subscribe(),
+            size: size_view.subscribe(),
             commands,
         };
         let mut target = session.request.target.clone();
@@ -235,6 +237,7 @@ impl Sessions {
             status,
             life,
             life_view,
+            size_view,
             start,
             marks,
             follower: self.follow_commands(session, &recording),

@@ -13,7 +13,7 @@ use crate::domain::access::decision::{Approval, Reason, Target};
 use crate::domain::access::right::{LoginKind, LoginStanding, Registration, RightInputs, Standing};
 use crate::domain::access::rule::{AccessAction, AccessRule};
 use crate::domain::organisation::Role;
-use crate::domain::session::SessionAccess;
+use crate::domain::session::{SessionAccess, Ticket};
 
 /// What the right to one live session depends on, rules, groups and approvals aside.
 #[derive(Debug, Clone)]
@@ -119,6 +119,32 @@ impl Store {
              WHERE s.state <> 'ended'",
         )?;
         Ok(rows.into_iter().map(|row| row.rights(now)).collect())
+    }
+
+    /// What the right of whoever came by this ticket depends on, in that session, at `now`: as [`Self::session_rights`] of the
+    /// session's own person. `None`: it is over. Cancel safe.
+    pub async fn observer_rights(&self, ticket: &Ticket, now: UnixMillis) -> Result<Option<SessionRights>, StoreError> {
+        let row = fetch_optional!(
+            self.reader(),
+            RightsRow,
+            "SELECT s.id, s.organisation_id, u.id AS user_id, s.access, s.reason, s.cluster_id, s.namespace, s.pod,
+                 s.container, s.asked_container, s.pod_uid, u.suspended_at AS account_suspended_at,
+                 o.suspended_at AS organisation_suspended_at, m.role, m.suspended_at AS membership_suspended_at,
+                 l.kind AS login_kind, l.revoked_at AS login_revoked_at, l.expires_at AS login_expires_at,
+                 c.revoked_at AS cluster_revoked_at, c.name AS cluster_name, c.labels AS cluster_labels,
+                 a.status AS agent_status
+             FROM sessions s JOIN users u ON u.id = $3 JOIN organisations o ON o.id = s.organisation_id
+             JOIN login_sessions l ON l.id = $4 AND l.user_id = u.id AND l.organisation_id = s.organisation_id
+             JOIN clusters c ON c.id = s.cluster_id
+             LEFT JOIN memberships m ON m.organisation_id = s.organisation_id AND m.user_id = u.id
+             LEFT JOIN agents a ON a.id = s.agent_id
+             WHERE s.organisation_id = $1 AND s.id = $2 AND s.state <> 'ended'",
+            ticket.organisation.as_uuid(),
+            ticket.session.as_uuid(),
+            ticket.user.as_uuid(),
+            ticket.login_session.as_uuid(),
+        )?;
+        row.map(|row| row.rights(now)).transpose()
     }
 
     /// The groups of all people of these organisations. Cancel safe.

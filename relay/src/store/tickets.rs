@@ -5,10 +5,11 @@ use uuid::Uuid;
 
 use super::engine::{execute, fetch_optional};
 use super::redemption::Unredeemed;
+use super::rows::known;
 use super::{Redemption, Store, StoreError};
 use crate::auth::token::TokenHash;
 use crate::clock::UnixMillis;
-use crate::domain::session::Ticket;
+use crate::domain::session::{Purpose, Ticket};
 
 /// How long a ticket's row outlives it, so that a late presenter still learns that it has expired.
 const KEEP_EXPIRED_MILLIS: i64 = 60 * 60 * 1000;
@@ -32,14 +33,15 @@ impl Store {
         execute!(tx.on(), "DELETE FROM tickets WHERE expires_at < $1", now.get() - KEEP_EXPIRED_MILLIS)?;
         let stored = execute!(
             tx.on(),
-            "INSERT INTO tickets (hash, organisation_id, session_id, user_id, login_session_id, expires_at)
-             SELECT $1, organisation_id, id, $4, $5, $6 FROM sessions WHERE organisation_id = $2 AND id = $3",
+            "INSERT INTO tickets (hash, organisation_id, session_id, user_id, login_session_id, expires_at, purpose)
+             SELECT $1, organisation_id, id, $4, $5, $6, $7 FROM sessions WHERE organisation_id = $2 AND id = $3",
             new.hash.as_bytes().as_slice(),
             new.ticket.organisation.as_uuid(),
             new.ticket.session.as_uuid(),
             new.ticket.user.as_uuid(),
             new.ticket.login_session.as_uuid(),
             new.expires_at.get(),
+            new.ticket.purpose.slug(),
         )?;
         tx.commit().await?;
         if stored == 1 { Ok(()) } else { Err(StoreError::Missing("the session")) }
@@ -65,13 +67,13 @@ impl Store {
                      AND l.revoked_at IS NULL AND l.expires_at > $3
                      AND m.suspended_at IS NULL AND u.suspended_at IS NULL AND o.suspended_at IS NULL)
              RETURNING organisation_id AS organisation, session_id AS session, user_id AS person,
-                 login_session_id AS login",
+                 login_session_id AS login, purpose",
             hash.as_bytes().as_slice(),
             session.as_uuid(),
             now.get(),
         )?;
         if let Some(row) = granted {
-            return Ok(Redemption::Redeemed(row.into()));
+            return Ok(Redemption::Redeemed(row.ticket()?));
         }
         let found = fetch_optional!(
             self.reader(),
@@ -90,15 +92,17 @@ struct TicketRow {
     session: Uuid,
     person: Uuid,
     login: Uuid,
+    purpose: String,
 }
 
-impl From<TicketRow> for Ticket {
-    fn from(row: TicketRow) -> Self {
-        Self {
-            organisation: OrganisationId::from_uuid(row.organisation),
-            session: SessionId::from_uuid(row.session),
-            user: UserId::from_uuid(row.person),
-            login_session: LoginSessionId::from_uuid(row.login),
-        }
+impl TicketRow {
+    fn ticket(self) -> Result<Ticket, StoreError> {
+        Ok(Ticket {
+            organisation: OrganisationId::from_uuid(self.organisation),
+            session: SessionId::from_uuid(self.session),
+            user: UserId::from_uuid(self.person),
+            login_session: LoginSessionId::from_uuid(self.login),
+            purpose: known("tickets.purpose", Purpose::from_slug(&self.purpose))?,
+        })
     }
 }

@@ -167,6 +167,8 @@ pub(crate) enum ToClient {
     Agent { state: AgentState },
     /// How long the session lives, and whether anybody types in it.
     Life(LifeMessage),
+    /// Which size the terminal has, for those who do not choose it.
+    Size { columns: u16, rows: u16 },
     /// The session is over; the close follows.
     Ended(EndedMessage),
 }

@@ -3,6 +3,7 @@
 //! Reading and writing are two loops that never wait for each other, so a browser that does not read can still type Ctrl-C.
 
 mod message;
+mod observing;
 mod reading;
 mod upgrade;
 mod writing;
@@ -29,10 +30,10 @@ use crate::auth::token::{TokenHash, TokenKind};
 use crate::clock::Clock;
 use crate::domain::audit::{Action, NewEvent, Origin};
 use crate::domain::organisation::ClientInfo;
-use crate::domain::session::Ticket;
+use crate::domain::session::{Purpose, Ticket};
 use crate::entropy::Entropy;
 use crate::http::guesses::{self, Guesses, Secret};
-use crate::session::{Joined, SessionHandle, Sessions, Status, ViewerId};
+use crate::session::{Joined, SessionHandle, Sessions, ViewerId};
 use crate::store::{Departure, NewViewer, Redemption, Store, StoreError, ViewerBytes};
 use message::Attach;
 
@@ -150,8 +151,8 @@ impl Terminals {
         (ticket, client): (Ticket, ClientInfo),
     ) -> SocketClose {
         let viewer = ViewerId(u64::from_be_bytes(self.entropy.bytes()));
-        let Ticket { organisation, session, user, .. } = ticket;
-        let new = NewViewer { id: viewer.0, organisation, session, user, client };
+        let Ticket { organisation, session, user, purpose, .. } = ticket;
+        let new = NewViewer { id: viewer.0, organisation, session, user, client, purpose };
         match Box::pin(self.store.viewer_attached(&new, self.clock.now())).await {
             Ok(true) => {}
             Ok(false) => return SocketClose::Gone,
@@ -161,7 +162,13 @@ impl Terminals {
             }
         }
         let traffic = Traffic::default();
-        let close = self.view(socket, handle, (viewer, attach), (&new, &traffic)).await;
+        let close = match purpose {
+            Purpose::Attach => self.view(socket, handle, (viewer, attach), (&new, &traffic)).await,
+            Purpose::Observe => {
+                let shown = Shown { terminals: self, handle, traffic: &traffic };
+                Box::pin(observing::observe(socket, &shown, ticket)).await
+            }
+        };
         let cause = if self.draining.is_cancelled() { "relay_stopping" } else { departure_cause(close) };
         let departure = Departure { cause, bytes: Some(traffic.bytes()), at: self.clock.now() };
         Box::pin(self.note_departure(viewer, &departure)).await;
@@ -198,16 +205,18 @@ impl Terminals {
             }
         };
         handle.starts(viewer, start.offset).await;
-        let view = View { terminals: self, handle, viewer, writer: attach.writer, person, traffic };
+        let shown = Shown { terminals: self, handle, traffic };
+        let view = View { shown, viewer, writer: attach.writer, person };
         self.run(socket, view, joined, start).await
     }
 
     async fn run(&self, socket: &mut Socket, view: View<'_>, joined: Joined, start: writing::Start) -> SocketClose {
         let (rendered, follow) = watch::channel(start.offset);
+        let news = writing::News { input: joined.input, rendered: follow, size: None };
         let (mut sink, stream) = socket.split();
         let close = tokio::select! {
             close = reading::read(&view, stream, rendered) => close,
-            close = writing::write(&view, &mut sink, joined.input, follow, start) => close,
+            close = writing::write(&view.shown, &mut sink, news, start) => close,
             () = self.draining.cancelled() => SocketClose::GoingAway,
         };
         // What is half written belongs before the close frame.
@@ -225,6 +234,8 @@ const fn departure_cause(close: SocketClose) -> &'static str {
         SocketClose::ProtocolError | SocketClose::BadAttach | SocketClose::BadTicket | SocketClose::TooManyTries => {
             "protocol_error"
         }
+        SocketClose::ReadOnly => "read_only",
+        SocketClose::WatchWithdrawn => "right_withdrawn",
         SocketClose::Internal => "relay_failed",
     }
 }
@@ -250,29 +261,30 @@ impl Traffic {
     }
 }
 
+/// A session as it is shown to somebody.
+struct Shown<'a> {
+    terminals: &'a Terminals,
+    handle: SessionHandle,
+    traffic: &'a Traffic,
+}
+
 /// One attached viewer.
 struct View<'a> {
-    handle: SessionHandle,
+    shown: Shown<'a>,
     viewer: ViewerId,
     writer: WriterId,
-    terminals: &'a Terminals,
     person: &'a NewViewer,
-    traffic: &'a Traffic,
 }
 
 impl View<'_> {
     /// Ends the session for good; not before the audit log says who wanted it.
     async fn end(&self) -> Result<(), StoreError> {
-        let Terminals { store, clock, .. } = self.terminals;
+        let Terminals { store, clock, .. } = self.shown.terminals;
         let NewViewer { organisation, session, user, client, .. } = self.person;
         let event = NewEvent::in_session(Action::SessionEndRequested, *organisation, *session, clock.now());
         store.append_audit(&event.by(Origin::user(*user, client.clone()))).await?;
-        self.handle.end(EndCause::ClosedByUser).await;
+        self.shown.handle.end(EndCause::ClosedByUser).await;
         Ok(())
-    }
-
-    fn status(&self) -> watch::Receiver<Status> {
-        self.handle.status.clone()
     }
 }
 

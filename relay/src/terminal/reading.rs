@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::warn;
 
 use super::message::FromClient;
-use super::{Socket, View};
+use super::{Shown, Socket, View};
 
 /// Silence of a client, which is pinged every 15 s, after which it is taken for gone.
 const SILENCE: Duration = Duration::from_secs(50);
@@ -23,37 +23,66 @@ pub(super) async fn read(
     mut stream: SplitStream<&mut Socket>,
     rendered: watch::Sender<u64>,
 ) -> SocketClose {
+    let Shown { handle, traffic, .. } = &view.shown;
+    loop {
+        let message = match next(&mut stream).await {
+            Ok(message) => message,
+            Err(close) => return close,
+        };
+        match message {
+            FromClient::Input { offset, bytes } => {
+                traffic.note_input(bytes.len());
+                handle.input(view.writer, offset, bytes).await;
+            }
+            FromClient::Rendered { offset } => {
+                note_rendered(&rendered, offset);
+                handle.rendered(view.viewer, offset).await;
+            }
+            FromClient::Resize(size) => handle.resize(size).await,
+            FromClient::Window { bytes } => handle.window(view.viewer, bytes).await,
+            FromClient::Close => {
+                if let Err(error) = Box::pin(view.end()).await {
+                    warn!(session.id = %handle.id, %error, "a session was not ended, because that could not be audited");
+                    return SocketClose::Internal;
+                }
+            }
+        }
+    }
+}
+
+/// Reads what somebody sends who only watches: how far they have drawn, which is nobody else's matter. Knows no session, so
+/// nothing of it can reach one. Cancel safe.
+pub(super) async fn read_observer(mut stream: SplitStream<&mut Socket>, rendered: watch::Sender<u64>) -> SocketClose {
+    loop {
+        match next(&mut stream).await {
+            Ok(FromClient::Rendered { offset }) => note_rendered(&rendered, offset),
+            // A terminal says them by itself.
+            Ok(FromClient::Resize(_) | FromClient::Window { .. }) => {}
+            Ok(FromClient::Input { .. } | FromClient::Close) => return SocketClose::ReadOnly,
+            Err(close) => return close,
+        }
+    }
+}
+
+fn note_rendered(rendered: &watch::Sender<u64>, offset: u64) {
+    rendered.send_if_modified(|current| std::mem::replace(current, offset.max(*current)) < offset);
+}
+
+/// The client's next message. Cancel safe.
+async fn next(stream: &mut SplitStream<&mut Socket>) -> Result<FromClient, SocketClose> {
     loop {
         let message = match timeout(SILENCE, stream.next()).await {
             Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) if !is_lost(&error) => return SocketClose::ProtocolError,
-            Ok(Some(Err(_)) | None) | Err(_) => return SocketClose::TooSlow,
+            Ok(Some(Err(error))) if !is_lost(&error) => return Err(SocketClose::ProtocolError),
+            Ok(Some(Err(_)) | None) | Err(_) => return Err(SocketClose::TooSlow),
         };
         let decoded = match message {
             Message::Binary(bytes) => FromClient::decode_binary(bytes),
             Message::Text(text) => FromClient::decode_text(&text),
-            Message::Close(_) => return SocketClose::GoingAway,
+            Message::Close(_) => return Err(SocketClose::GoingAway),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
         };
-        match decoded {
-            Ok(FromClient::Input { offset, bytes }) => {
-                view.traffic.note_input(bytes.len());
-                view.handle.input(view.writer, offset, bytes).await;
-            }
-            Ok(FromClient::Rendered { offset }) => {
-                rendered.send_if_modified(|current| std::mem::replace(current, offset.max(*current)) < offset);
-                view.handle.rendered(view.viewer, offset).await;
-            }
-            Ok(FromClient::Resize(size)) => view.handle.resize(size).await,
-            Ok(FromClient::Window { bytes }) => view.handle.window(view.viewer, bytes).await,
-            Ok(FromClient::Close) => {
-                if let Err(error) = Box::pin(view.end()).await {
-                    warn!(session.id = %view.handle.id, %error, "a session was not ended, because that could not be audited");
-                    return SocketClose::Internal;
-                }
-            }
-            Err(_) => return SocketClose::ProtocolError,
-        }
+        return decoded.map_err(|_| SocketClose::ProtocolError);
     }
 }
 

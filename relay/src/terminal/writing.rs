@@ -7,13 +7,14 @@ use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
 use podlatch_protocol::close::SocketClose;
 use podlatch_protocol::limits::MAX_CHUNK_BYTES;
+use podlatch_protocol::terminal::TerminalSize;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::warn;
 
 use super::message::{self, AgentState, EndedMessage, LifeMessage, ToClient};
-use super::{MAX_REPLAY_BYTES, Socket, View};
+use super::{MAX_REPLAY_BYTES, Shown, Socket};
 use crate::recording::ReadError;
 use crate::session::{InputView, LifeView, SessionHandle, Status, VIEWER_WINDOW_BYTES};
 
@@ -43,12 +44,28 @@ pub(super) async fn start(handle: &SessionHandle, have: Option<u64>, first: bool
     }
 }
 
+/// What a viewer is told of besides the output.
+pub(super) struct News {
+    /// Where its input stands.
+    pub(super) input: watch::Receiver<InputView>,
+    /// What it has drawn.
+    pub(super) rendered: watch::Receiver<u64>,
+    /// The terminal's size, where others choose it.
+    pub(super) size: Option<watch::Receiver<Option<TerminalSize>>>,
+}
+
+impl News {
+    /// Waits for another size; `None` where there will be none. Cancel safe.
+    async fn next_size(size: &mut Option<watch::Receiver<Option<TerminalSize>>>) -> Option<()> {
+        size.as_mut()?.changed().await.ok()
+    }
+}
+
 /// Writes until the session ends or the client is gone.
 pub(super) async fn write(
-    view: &View<'_>,
+    view: &Shown<'_>,
     sink: &mut SplitSink<&mut Socket, Message>,
-    input: watch::Receiver<InputView>,
-    rendered: watch::Receiver<u64>,
+    news: News,
     start: Start,
 ) -> SocketClose {
     let mut writing = Writing {
@@ -56,10 +73,9 @@ pub(super) async fn write(
         sink,
         sent: start.offset,
         written: view.handle.recording.written(),
-        status: view.status(),
+        status: view.handle.status.clone(),
         life: view.handle.life.clone(),
-        input,
-        rendered,
+        news,
         told: InputView::default(),
     };
     match writing.run(start).await {
@@ -90,25 +106,25 @@ impl From<ReadError> for Stop {
 }
 
 struct Writing<'view, 'socket> {
-    view: &'view View<'view>,
+    view: &'view Shown<'view>,
     sink: &'view mut SplitSink<&'socket mut Socket, Message>,
     /// Everything below this was sent.
     sent: u64,
     written: watch::Receiver<u64>,
     status: watch::Receiver<Status>,
     life: watch::Receiver<LifeView>,
-    input: watch::Receiver<InputView>,
-    rendered: watch::Receiver<u64>,
+    news: News,
     /// What the client knows of its input.
     told: InputView,
 }
 
 impl Writing<'_, '_> {
     async fn run(&mut self, start: Start) -> Result<SocketClose, Stop> {
-        let input = *self.input.borrow_and_update();
+        let input = *self.news.input.borrow_and_update();
         self.told = InputView { applied: 0, ..input };
         let (session, output) = (self.view.handle.id, start.offset);
         self.text(&ToClient::Attached { session, output, input: input.expected }).await?;
+        self.tell_size().await?;
         if let Some(screen) = start.screen {
             self.send(Message::Binary(message::snapshot(start.offset, &screen))).await?;
         }
@@ -123,8 +139,9 @@ impl Writing<'_, '_> {
             self.send_output().await?;
             tokio::select! {
                 Ok(()) = self.written.changed() => {}
-                Ok(()) = self.rendered.changed() => {}
-                Ok(()) = self.input.changed() => {}
+                Ok(()) = self.news.rendered.changed() => {}
+                Ok(()) = self.news.input.changed() => {}
+                Some(()) = News::next_size(&mut self.news.size) => self.tell_size().await?,
                 Ok(()) = self.status.changed() => {
                     if self.tell_status().await? {
                         return self.finish().await;
@@ -141,7 +158,7 @@ impl Writing<'_, '_> {
     async fn send_output(&mut self) -> Result<(), Stop> {
         loop {
             let written = *self.written.borrow_and_update();
-            let window = *self.rendered.borrow_and_update() + VIEWER_WINDOW_BYTES;
+            let window = *self.news.rendered.borrow_and_update() + VIEWER_WINDOW_BYTES;
             let Some(room) = written.min(window).checked_sub(self.sent).filter(|room| *room > 0) else {
                 return Ok(());
             };
@@ -154,7 +171,7 @@ impl Writing<'_, '_> {
     }
 
     async fn tell_input(&mut self) -> Result<(), Stop> {
-        let input = *self.input.borrow_and_update();
+        let input = *self.news.input.borrow_and_update();
         if input.resend != self.told.resend {
             self.text(&ToClient::Resend { input: input.expected }).await?;
         }
@@ -176,6 +193,14 @@ impl Writing<'_, '_> {
         Ok(false)
     }
 
+    async fn tell_size(&mut self) -> Result<(), Stop> {
+        let size = self.news.size.as_mut().and_then(|size| *size.borrow_and_update());
+        let Some(size) = size else {
+            return Ok(());
+        };
+        self.text(&ToClient::Size { columns: size.columns(), rows: size.rows() }).await
+    }
+
     async fn tell_life(&mut self) -> Result<(), Stop> {
         let view = *self.life.borrow_and_update();
         self.text(&ToClient::Life(LifeMessage::at(&view, self.view.terminals.clock.now()))).await
@@ -194,7 +219,7 @@ impl Writing<'_, '_> {
             if self.sent >= end {
                 break;
             }
-            match timeout_at(deadline, self.rendered.changed()).await {
+            match timeout_at(deadline, self.news.rendered.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => break,
             }

@@ -17,6 +17,7 @@ const SESSION = {
   idle: false,
   expires_at: '2026-01-02T11:04:05.678Z',
   exit_status: null,
+  may_observe: false,
   ended_at: null,
   end: null,
 };

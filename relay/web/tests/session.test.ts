@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { formatLeft, lifeAnnouncement, lifeNotices } from '../src/lib/life';
 import { itemsOf, nextCursor, refreshed } from '../src/lib/pages';
-import { mayEnd, parseSession, sessionDuration, sessionStatus, sessionTarget, terminalOf } from '../src/lib/session';
+import {
+  mayEnd,
+  mayWatch,
+  parseSession,
+  sessionDuration,
+  sessionStatus,
+  sessionTarget,
+  terminalOf,
+} from '../src/lib/session';
 
 const LIVE = parseSession(
   {
@@ -22,6 +30,7 @@ const LIVE = parseSession(
     ended_at: null,
     end: null,
     exit_status: null,
+    may_observe: true,
   },
   '$',
 );
@@ -48,6 +57,13 @@ describe('a session', () => {
   it('names its container once that is known', () => {
     expect(sessionTarget(LIVE)).toBe('web / app');
     expect(sessionTarget({ ...LIVE, container: null })).toBe('web');
+  });
+
+  it('is offered to be watched by others, where the relay says that they may', () => {
+    const other = { id: 'u2', role: 'member' };
+    expect(mayWatch(LIVE, other)).toBe(true);
+    expect(mayWatch(LIVE, { ...other, id: 'u1' })).toBe(false);
+    expect(mayWatch({ ...LIVE, may_observe: false }, other)).toBe(false);
   });
 
   it('leads its owner to the terminal while it goes on', () => {

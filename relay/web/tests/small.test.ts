@@ -35,6 +35,7 @@ describe('an address', () => {
     ['/c/c1', { page: 'namespaces', cluster: 'c1' }],
     ['/c/c1/n/shop', { page: 'namespace', cluster: 'c1', namespace: 'shop' }],
     ['/c/c1/n/shop/p/web-1.x/app', { page: 'terminal', ...place, session: null }],
+    ['/sessions/s1/watch', { page: 'watch', session: 's1' }],
     ['/c/c1/n/shop/p/web-1.x/app/s/s1', { page: 'terminal', ...place, session: 's1' }],
     ['/sessions', { page: 'sessions', cluster: null, filter: ALL_SESSIONS }],
     ['/sessions/s1', { page: 'session', session: 's1' }],

@@ -253,6 +253,10 @@ pub enum SocketClose {
     Gone,
     /// The client broke the protocol.
     ProtocolError,
+    /// Somebody who only watches typed, or asked for the end.
+    ReadOnly,
+    /// The right to watch was withdrawn; the session goes on.
+    WatchWithdrawn,
     /// Too many bad tickets came from this account or address.
     TooManyTries,
     /// The client did not read for too long.
@@ -272,6 +276,8 @@ impl SocketClose {
         Self::TooManyTries,
         Self::Gone,
         Self::ProtocolError,
+        Self::ReadOnly,
+        Self::WatchWithdrawn,
         Self::TooSlow,
         Self::GoingAway,
         Self::Internal,
@@ -284,6 +290,8 @@ impl SocketClose {
             Self::BadAttach => 4001,
             Self::Gone => 4003,
             Self::ProtocolError => 4004,
+            Self::ReadOnly => 4005,
+            Self::WatchWithdrawn => 4006,
             Self::BadTicket => 4101,
             Self::TooSlow => 4102,
             Self::GoingAway => 4103,
@@ -301,6 +309,8 @@ impl SocketClose {
             Self::TooManyTries => "Too many bad tickets. Wait 3 seconds, then get a new one.",
             Self::Gone => "The session has ended and cannot be resumed. Open a new one.",
             Self::ProtocolError => "The client sent something that makes no sense.",
+            Self::ReadOnly => "You are watching this session. You can neither type in it nor end it.",
+            Self::WatchWithdrawn => "You may no longer watch this session. Ask an owner or admin of your organisation.",
             Self::TooSlow => "The client did not read for too long. Reconnect to go on.",
             Self::GoingAway => "The relay is restarting. Reconnect to go on.",
             Self::Internal => "The relay failed. Reconnect to go on.",

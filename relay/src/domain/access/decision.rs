@@ -322,6 +322,15 @@ pub fn allowed_in_any_pod(question: &Question<'_>) -> bool {
     own_rules(question).any(|rule| matches!(rule.settings.effect, Effect::Allow(_)) && fit(rule, question) == Fit::Fits)
 }
 
+/// Whether a rule allows somebody this in any place; others may deny it.
+pub fn allowed_anywhere(subject: &Subject, action: AccessAction, rules: &[AccessRule]) -> bool {
+    rules
+        .iter()
+        .filter(|rule| rule.organisation == subject.organisation)
+        .map(|rule| &rule.settings)
+        .any(|settings| settings.terms().is_some() && settings.actions.contain(action) && is_about(settings, subject))
+}
+
 /// Whether a rule fits.
 pub fn fit(rule: &AccessRule, question: &Question<'_>) -> Fit {
     let Question { subject, target, action, .. } = *question;

@@ -59,6 +59,8 @@ pub enum Action {
     ViewSession(SessionOwner),
     /// Attach to a session's terminal and type.
     AttachSession(SessionOwner),
+    /// Watch a live session's terminal; of which, the access rules say.
+    ObserveSession(SessionOwner),
     /// End a session for good.
     EndSession(SessionOwner),
     /// See a session's recording, search it, download it.
@@ -159,6 +161,8 @@ pub fn authorize(actor: &Actor, action: Action) -> Decision {
     match action {
         // How much of the log they see, the scope says.
         Action::ViewCluster { .. } | Action::ViewAudit { .. } | Action::ExportAudit { .. } => Decision::Allow,
+        // Whose, the access rules say alone.
+        Action::ObserveSession(_) => Decision::Allow,
         Action::Exec { .. } => may_exec(actor.role),
         Action::ViewSession(owner) => match session_scope(actor) {
             SessionScope::All => Decision::Allow,
@@ -205,6 +209,7 @@ impl Action {
             Self::Exec { .. } => "exec",
             Self::ViewSession(_) => "view_session",
             Self::AttachSession(_) => "attach_session",
+            Self::ObserveSession(_) => "observe_session",
             Self::EndSession(_) => "end_session",
             Self::ReplaySession(_) => "replay_session",
             Self::ViewAudit { .. } => "view_audit",
@@ -223,7 +228,9 @@ impl Action {
             | Self::ViewAudit { .. }
             | Self::ExportAudit { .. }
             | Self::ViewAdministration { .. } => Scope::Read,
-            Self::Exec { .. } | Self::AttachSession(_) | Self::EndSession(_) => Scope::Sessions,
+            Self::Exec { .. } | Self::AttachSession(_) | Self::ObserveSession(_) | Self::EndSession(_) => {
+                Scope::Sessions
+            }
             Self::Administer { .. } => Scope::Admin,
         }
     }
@@ -238,6 +245,7 @@ impl Action {
             | Self::Administer { organisation, .. } => organisation,
             Self::ViewSession(owner)
             | Self::AttachSession(owner)
+            | Self::ObserveSession(owner)
             | Self::EndSession(owner)
             | Self::ReplaySession(owner) => owner.organisation,
         }

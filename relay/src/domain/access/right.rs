@@ -116,11 +116,20 @@ impl Basis {
 impl RightInputs<'_> {
     /// Whether the right stands at `now`; otherwise the cause for which the session ends.
     pub fn stands(&self, now: UnixMillis) -> Result<(), EndCause> {
+        self.granted(now).map(drop)
+    }
+
+    /// On what the right stands at `now`, where it does.
+    pub fn stands_on(&self, now: UnixMillis) -> Result<Basis, EndCause> {
+        self.granted(now).map(|(subject, grant)| Basis::new(&subject, self.rules, &grant))
+    }
+
+    fn granted(&self, now: UnixMillis) -> Result<(Subject, Grant), EndCause> {
         let role = self.standing()?;
         let subject = Subject { user: self.user, organisation: self.organisation, role, groups: self.groups.clone() };
         let question = self.question(&subject, self.target, now);
         match decide(&question) {
-            Decision::Allow(_) => Ok(()),
+            Decision::Allow(grant) => Ok((subject, grant)),
             Decision::Deny(_) | Decision::NeedsReason | Decision::NeedsApproval(_) => Err(self.lost(role, &question)),
         }
     }

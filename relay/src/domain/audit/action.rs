@@ -38,6 +38,10 @@ slugs!(
         Connect = "connect",
         /// A viewer left a session's terminal.
         Disconnect = "disconnect",
+        /// Somebody began to watch a session's terminal.
+        Observe = "observe",
+        /// Somebody who watched a session's terminal left it.
+        ObserveEnded = "observe_ended",
         /// A command was entered in a session.
         CommandExecuted = "command_executed",
         /// A command that was told of while it ran has ended.

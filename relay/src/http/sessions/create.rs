@@ -23,7 +23,7 @@ use crate::domain::access::right::Basis;
 use crate::domain::access::rule::AccessAction;
 use crate::domain::audit::{self, Outcome, Place};
 use crate::domain::name::{InvalidText, ReasonText};
-use crate::domain::session::{Session, SessionAccess};
+use crate::domain::session::{Purpose, Session, SessionAccess};
 use crate::http::access::Access;
 use crate::http::context::CallContext;
 use crate::http::extract::JsonBody;
@@ -130,8 +130,9 @@ pub async fn post(
         debug: body.debug.map(debug_image).transpose()?,
     };
     let session = open(&app, request).await?;
-    let ticket = issue_ticket(&app, &context, session.id()).await?;
-    let opened = OpenedBody { session: SessionBody::at(session, app.clock.now()), ticket: ticket.expose().to_owned() };
+    let ticket = issue_ticket(&app, &context, session.id(), Purpose::Attach).await?;
+    let session = SessionBody::at(session, &access, app.clock.now());
+    let opened = OpenedBody { session, ticket: ticket.expose().to_owned() };
     Ok((StatusCode::CREATED, Json(opened)))
 }
 

@@ -8,6 +8,7 @@ use super::{SessionBody, find};
 use crate::app::App;
 use crate::domain::access::Action;
 use crate::domain::audit::Place;
+use crate::http::access::Access;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
 use crate::http::problem::{Problem, ProblemDocument};
@@ -30,8 +31,11 @@ pub async fn get(
     IdPath(id): IdPath<SessionId>,
 ) -> Result<Json<SessionBody>, Problem> {
     let (session, owner) = find(&app, &context, id).await?;
-    // Another member's session looks like none.
-    context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
-    context.require_listed(&app, &session).await?;
-    Ok(Json(SessionBody::at(session, app.clock.now())))
+    let access = Access::of(&app, &context).await?;
+    // Another member's session looks like none, unless it may be watched.
+    if !access.may_observe(&session, context.now) {
+        context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
+        context.require_listed(&app, &session).await?;
+    }
+    Ok(Json(SessionBody::at(session, &access, app.clock.now())))
 }

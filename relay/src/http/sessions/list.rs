@@ -12,7 +12,7 @@ use super::SessionBody;
 use crate::app::App;
 use crate::clock::UnixMillis;
 use crate::domain::access::{SessionScope, session_scope};
-use crate::domain::session::SessionStatus;
+use crate::domain::session::{Session, SessionStatus};
 use crate::http::access::Access;
 use crate::http::context::CallContext;
 use crate::http::extract::{PageQuery, QueryOf, TimeRange};
@@ -101,31 +101,67 @@ pub async fn get(
 ) -> Result<Json<SessionPage>, Problem> {
     let now = app.clock.now();
     let page = PageQuery { cursor: query.cursor.clone(), limit: query.limit }.request(List::Sessions)?;
-    let Some(filter) = filter(&context, &query, now)? else {
+    let access = Access::of(&app, &context).await?;
+    let sight = Sight::of(&context, &access);
+    let Some(filter) = filter(&context, sight, &query, now)? else {
         return Ok(Json(SessionPage { items: Vec::new(), next_cursor: None }));
     };
-    let access = Access::of(&app, &context).await?;
     let page = app.store.list_sessions(&filter, page).await?;
     Ok(Json(SessionPage {
         items: page
             .items
             .into_iter()
-            .filter(|session| access.may_list(session, now))
-            .map(|session| SessionBody::at(session, now))
+            .filter(|session| sight.shows(&access, session, now))
+            .map(|session| SessionBody::at(session, &access, now))
             .collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
     }))
 }
 
+/// Which sessions a list may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// All that the rules let the caller see.
+    All,
+    /// The caller's own.
+    Own,
+    /// The caller's own, and those of others that the caller could watch.
+    OwnAndWatched,
+}
+
+impl Sight {
+    fn of(context: &CallContext, access: &Access) -> Self {
+        match session_scope(&context.actor) {
+            SessionScope::All => Self::All,
+            SessionScope::Own if access.watches_something() => Self::OwnAndWatched,
+            SessionScope::Own => Self::Own,
+        }
+    }
+
+    fn shows(self, access: &Access, session: &Session, now: UnixMillis) -> bool {
+        let own = session.request.user == access.subject.user;
+        match self {
+            Self::All => access.may_list(session, now) || access.may_observe(session, now),
+            Self::Own => own,
+            Self::OwnAndWatched => own || access.may_observe(session, now),
+        }
+    }
+}
+
 /// What is asked for, within what the caller may see; `None` if that is nothing.
-fn filter(context: &CallContext, query: &SessionQuery, now: UnixMillis) -> Result<Option<SessionFilter>, Problem> {
+fn filter(
+    context: &CallContext,
+    sight: Sight,
+    query: &SessionQuery,
+    now: UnixMillis,
+) -> Result<Option<SessionFilter>, Problem> {
     let range = TimeRange::parse(query.from.as_deref(), query.to.as_deref())?;
     let user: Option<UserId> = id("user", query.user.as_deref())?;
     let cluster: Option<ClusterId> = id("cluster", query.cluster.as_deref())?;
-    let user = match (session_scope(&context.actor), user) {
-        (SessionScope::All, user) => user,
-        (SessionScope::Own, Some(other)) if other != context.actor.user => return Ok(None),
-        (SessionScope::Own, _) => Some(context.actor.user),
+    let user = match (sight, user) {
+        (Sight::All | Sight::OwnAndWatched, user) => user,
+        (Sight::Own, Some(other)) if other != context.actor.user => return Ok(None),
+        (Sight::Own, _) => Some(context.actor.user),
     };
     let state = match query.state {
         None => StateFilter::Any,
@@ -134,6 +170,7 @@ fn filter(context: &CallContext, query: &SessionQuery, now: UnixMillis) -> Resul
     };
     Ok(Some(SessionFilter {
         user,
+        ended_of: (sight == Sight::OwnAndWatched).then_some(context.actor.user),
         cluster,
         state,
         status: query.status.map(SessionStatus::from),

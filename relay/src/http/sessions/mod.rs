@@ -4,23 +4,26 @@ pub mod create;
 pub mod end;
 pub mod get;
 pub mod list;
+pub mod observer_tickets;
 pub mod terminal;
 pub mod tickets;
 
 use std::time::Duration;
 
+use podlatch_protocol::close::SocketClose;
 use podlatch_protocol::id::SessionId;
 use podlatch_protocol::session::ExitOutcome;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::access::Access;
 use super::context::CallContext;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemKind};
 use crate::app::App;
 use crate::auth::token::{Token, TokenKind};
 use crate::clock::UnixMillis;
 use crate::domain::access::SessionOwner;
-use crate::domain::session::{Session, SessionState, Ticket};
+use crate::domain::session::{Purpose, Session, SessionState, Ticket};
 use crate::store::NewTicket;
 use crate::terminal::EndedMessage;
 
@@ -68,6 +71,8 @@ pub struct SessionBody {
     end: Option<EndedMessage>,
     /// The process' exit status, where Kubernetes told it.
     exit_status: Option<i32>,
+    /// Whether it goes on and the caller could watch it.
+    may_observe: bool,
 }
 
 /// The cluster of a session.
@@ -89,8 +94,9 @@ pub struct Person {
 }
 
 impl SessionBody {
-    /// A session as it stands at `now`.
-    fn at(session: Session, now: UnixMillis) -> Self {
+    /// A session as it stands at `now`, for a person.
+    fn at(session: Session, access: &Access, now: UnixMillis) -> Self {
+        let may_observe = access.may_observe(&session, now);
         let status = session.status(now).slug();
         let Session { request, cluster_name, cluster_type, user_email, state, activity, .. } = session;
         let slug = state.slug();
@@ -126,8 +132,18 @@ impl SessionBody {
                 ExitOutcome::Failed(_) | ExitOutcome::Unknown => None,
             }),
             end: end.map(|end| EndedMessage::from(&end.ended)),
+            may_observe,
         }
     }
+}
+
+/// Goes on only for a session that somebody may still come to.
+fn require_unfinished(app: &App, session: &Session) -> Result<(), Problem> {
+    let Some(cause) = session.over_because(app.clock.now()) else {
+        return Ok(());
+    };
+    let detail = format!("{} {}", SocketClose::Gone.sentence(), cause.sentence());
+    Err(Problem::new(ProblemKind::SessionEnded, detail))
 }
 
 /// A session of the caller's organisation; whether the caller may do something with it is still to be asked.
@@ -140,13 +156,19 @@ async fn find(app: &App, context: &CallContext, id: SessionId) -> Result<(Sessio
 }
 
 /// Issues the right to attach one viewer, once.
-async fn issue_ticket(app: &App, context: &CallContext, session: SessionId) -> Result<Token, Problem> {
+async fn issue_ticket(
+    app: &App,
+    context: &CallContext,
+    session: SessionId,
+    purpose: Purpose,
+) -> Result<Token, Problem> {
     let token = Token::generate(TokenKind::Ticket, &app.entropy);
     let ticket = Ticket {
         organisation: context.actor.organisation,
         session,
         user: context.actor.user,
         login_session: context.actor.login_session,
+        purpose,
     };
     let now = app.clock.now();
     let new = NewTicket { hash: token.hash(), ticket, expires_at: now.plus(TICKET_LIFETIME) };

@@ -4,24 +4,31 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
-use podlatch_protocol::close::SocketClose;
 use podlatch_protocol::id::SessionId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{TICKET_LIFETIME, find, issue_ticket};
+use super::{TICKET_LIFETIME, find, issue_ticket, require_unfinished};
 use crate::app::App;
+use crate::auth::token::Token;
 use crate::domain::access::Action;
 use crate::domain::audit::Place;
+use crate::domain::session::Purpose;
 use crate::http::context::CallContext;
 use crate::http::extract::IdPath;
-use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
+use crate::http::problem::{Problem, ProblemDocument};
 
 /// A ticket.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TicketBody {
     ticket: String,
     expires_in_seconds: u64,
+}
+
+impl From<&Token> for TicketBody {
+    fn from(ticket: &Token) -> Self {
+        Self { ticket: ticket.expose().to_owned(), expires_in_seconds: TICKET_LIFETIME.as_secs() }
+    }
 }
 
 /// Issues the right to attach to a session.
@@ -45,12 +52,8 @@ pub async fn post(
     let (session, owner) = find(&app, &context, id).await?;
     context.require_visible(&app, Action::ViewSession(owner), Place::Session(id), "session").await?;
     context.require(&app, Action::AttachSession(owner), Place::Session(id)).await?;
-    if let Some(cause) = session.over_because(app.clock.now()) {
-        let detail = format!("{} {}", SocketClose::Gone.sentence(), cause.sentence());
-        return Err(Problem::new(ProblemKind::SessionEnded, detail));
-    }
+    require_unfinished(&app, &session)?;
     context.require_in_session(&app, &session, session.request.access.action).await?;
-    let ticket = issue_ticket(&app, &context, id).await?;
-    let body = TicketBody { ticket: ticket.expose().to_owned(), expires_in_seconds: TICKET_LIFETIME.as_secs() };
-    Ok((StatusCode::CREATED, Json(body)))
+    let ticket = issue_ticket(&app, &context, id, Purpose::Attach).await?;
+    Ok((StatusCode::CREATED, Json(TicketBody::from(&ticket))))
 }

@@ -3,6 +3,7 @@
 use podlatch_protocol::id::{OrganisationId, SessionId};
 use podlatch_protocol::request::MarkNonce;
 use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -28,6 +29,7 @@ pub(in crate::session) struct Begin {
     pub(in crate::session) status: watch::Sender<Status>,
     pub(in crate::session) life: Life,
     pub(in crate::session) life_view: watch::Sender<LifeView>,
+    pub(in crate::session) size_view: watch::Sender<Option<TerminalSize>>,
     pub(in crate::session) start: StartFrom,
     /// What the marks of its shell carry, if it marks.
     pub(in crate::session) marks: Option<MarkNonce>,

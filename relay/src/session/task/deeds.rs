@@ -37,6 +37,7 @@ impl Owner {
         if let Err(error) = self.recording.resize(size, self.shared.clock.now()).await {
             warn!(session.id = %self.session, %error, "a terminal's size was not recorded");
         }
+        self.size_view.send_replace(Some(size));
         self.tell(&ToAgent::Resize(size));
     }
 }

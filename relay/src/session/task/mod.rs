@@ -20,6 +20,7 @@ use podlatch_protocol::id::{AgentInstanceId, OrganisationId, SessionId};
 use podlatch_protocol::request::MarkNonce;
 use podlatch_protocol::session::{Ended, ToAgent};
 use podlatch_protocol::target::PodTarget;
+use podlatch_protocol::terminal::TerminalSize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::error;
@@ -95,6 +96,7 @@ pub(super) struct Owner {
     follower: Option<Commands>,
     viewed: bool,
     size: SizePacer,
+    size_view: watch::Sender<Option<TerminalSize>>,
     /// When the agent's lease is to be renewed; never while it is silent: leases that arrive late would last too long.
     lease_at: Option<Instant>,
     /// When this relay decided, at its opening, that the person may.
@@ -141,6 +143,7 @@ impl Owner {
             follower: begin.follower,
             viewed,
             size: SizePacer::default(),
+            size_view: begin.size_view,
             lease_at,
             right_at,
             unwatched_since: Some(now),

@@ -28,6 +28,8 @@ pub struct SessionFilter {
     pub organisation: OrganisationId,
     /// Only this person's.
     pub user: Option<UserId>,
+    /// Of what is over, only this person's.
+    pub ended_of: Option<UserId>,
     /// Only this cluster's.
     pub cluster: Option<ClusterId>,
     /// Only in this state.
@@ -48,6 +50,7 @@ impl SessionFilter {
         Self {
             organisation,
             user: None,
+            ended_of: None,
             cluster: None,
             state: StateFilter::Any,
             status: None,
@@ -220,6 +223,7 @@ impl Store {
                              OR s.state <> 'ended' AND s.expires_at <= $10))
                          OR ($9 AND s.state = 'ended' AND s.end_cause <> 'expired'))
                      AND ($11 IS NULL OR s.started_at >= $11) AND ($12 IS NULL OR s.started_at < $12)
+                     AND ($14 IS NULL OR s.user_id = $14 OR s.state <> 'ended')
                  ORDER BY s.id DESC LIMIT $13"
             ),
             filter.organisation.as_uuid(),
@@ -235,6 +239,7 @@ impl Store {
             filter.from.map(UnixMillis::get),
             filter.to.map(UnixMillis::get),
             page.limit(),
+            filter.ended_of.map(|user| user.as_uuid()),
         )?;
         page.read(List::Sessions, rows, Session::try_from, |session| session.id().as_uuid())
     }

@@ -1,4 +1,4 @@
-//! Who looks at a session. Attaching and leaving are audit events; a viewer that is still here when the relay starts was torn
+//! Who looks at a session, to type in it or to look on. Attaching and leaving are audit events; a viewer that is still here when the relay starts was torn
 //! off by its end, so no leaving is forgotten and none is told twice.
 
 use podlatch_protocol::id::{OrganisationId, SessionId, UserId};
@@ -7,8 +7,10 @@ use uuid::Uuid;
 use crate::clock::UnixMillis;
 use crate::domain::audit::{Action, NewEvent, Origin};
 use crate::domain::organisation::ClientInfo;
+use crate::domain::session::Purpose;
 use crate::store::audit::append;
 use crate::store::engine::{execute, fetch_all, fetch_optional};
+use crate::store::rows::known;
 use crate::store::{Store, StoreError};
 
 /// Somebody who attaches to a terminal.
@@ -24,6 +26,8 @@ pub struct NewViewer {
     pub user: UserId,
     /// Where the person sits.
     pub client: ClientInfo,
+    /// What for.
+    pub purpose: Purpose,
 }
 
 /// How a viewer left.
@@ -52,8 +56,8 @@ impl Store {
         let mut tx = self.begin().await?;
         let stored = execute!(
             tx.on(),
-            "INSERT INTO viewers (id, organisation_id, session_id, user_id, client_ip, user_agent, connected_at)
-             SELECT $1, organisation_id, id, $4, $5, $6, $7 FROM sessions
+            "INSERT INTO viewers (id, organisation_id, session_id, user_id, client_ip, user_agent, connected_at, purpose)
+             SELECT $1, organisation_id, id, $4, $5, $6, $7, $8 FROM sessions
              WHERE organisation_id = $2 AND id = $3 AND state <> 'ended'",
             column(viewer.id),
             viewer.organisation.as_uuid(),
@@ -62,11 +66,16 @@ impl Store {
             viewer.client.ip.as_str(),
             viewer.client.user_agent.as_str(),
             now.get(),
+            viewer.purpose.slug(),
         )?;
         if stored != 1 {
             return Ok(false);
         }
-        let event = NewEvent::in_session(Action::Connect, viewer.organisation, viewer.session, now);
+        let action = match viewer.purpose {
+            Purpose::Attach => Action::Connect,
+            Purpose::Observe => Action::Observe,
+        };
+        let event = NewEvent::in_session(action, viewer.organisation, viewer.session, now);
         let event = event.by(Origin::user(viewer.user, viewer.client.clone())).detail("viewer", name(viewer.id));
         append(&mut tx, &event).await?;
         self.commit_audited(tx).await?;
@@ -80,13 +89,13 @@ impl Store {
             tx.on(),
             ViewerRow,
             "DELETE FROM viewers WHERE id = $1
-             RETURNING organisation_id, session_id, user_id, client_ip, user_agent, connected_at",
+             RETURNING organisation_id, session_id, user_id, client_ip, user_agent, connected_at, purpose",
             column(id),
         )?;
         let Some(gone) = gone else {
             return Ok(false);
         };
-        append(&mut tx, &gone.left(id, departure)).await?;
+        append(&mut tx, &gone.left(id, departure)?).await?;
         self.commit_audited(tx).await?;
         Ok(true)
     }
@@ -106,20 +115,26 @@ struct ViewerRow {
     client_ip: String,
     user_agent: String,
     connected_at: i64,
+    purpose: String,
 }
 
 impl ViewerRow {
-    fn left(self, id: u64, departure: &Departure) -> NewEvent {
+    fn left(self, id: u64, departure: &Departure) -> Result<NewEvent, StoreError> {
         let organisation = OrganisationId::from_uuid(self.organisation_id);
         let session = SessionId::from_uuid(self.session_id);
         let client = ClientInfo { ip: self.client_ip, user_agent: self.user_agent };
-        NewEvent::in_session(Action::Disconnect, organisation, session, departure.at)
+        let action = match known("viewers.purpose", Purpose::from_slug(&self.purpose))? {
+            Purpose::Attach => Action::Disconnect,
+            Purpose::Observe => Action::ObserveEnded,
+        };
+        let event = NewEvent::in_session(action, organisation, session, departure.at)
             .by(Origin::user(UserId::from_uuid(self.user_id), client))
             .detail("viewer", name(id))
             .detail("cause", departure.cause)
             .detail("connected_at", UnixMillis::new(self.connected_at).to_string())
             .detail("output_bytes", departure.bytes.map(|bytes| bytes.output))
-            .detail("input_bytes", departure.bytes.map(|bytes| bytes.input))
+            .detail("input_bytes", departure.bytes.map(|bytes| bytes.input));
+        Ok(event)
     }
 }
 

@@ -108,6 +108,10 @@ fn said(sample: &Sample) -> Option<ToClient> {
         "agent" if message["state"] == "silent" => ToClient::Agent { state: AgentState::Silent },
         "agent" => ToClient::Agent { state: AgentState::Answering },
         "life" => ToClient::Life(life(&message["life"])),
+        "size" => {
+            let cells = |side: &str| u16::try_from(sample.number(side)).expect("a side");
+            ToClient::Size { columns: cells("columns"), rows: cells("rows") }
+        }
         "ended" => ToClient::Ended(ended(&message["ending"])?),
         _ => return None,
     })

@@ -7,7 +7,7 @@ use podlatch_protocol::terminal::TerminalSize;
 use podlatch_relay::domain::access::{Actor, AuditScope};
 use podlatch_relay::domain::audit::{Action, Event, Origin};
 use podlatch_relay::domain::organisation::ClientInfo;
-use podlatch_relay::domain::session::{Activity, Session, SessionEnd, SessionState, SessionStatus};
+use podlatch_relay::domain::session::{Activity, Purpose, Session, SessionEnd, SessionState, SessionStatus};
 use podlatch_relay::domain::session_limits::LimitSettings;
 use podlatch_relay::store::{
     ActivityNote, AuditFilter, Departure, NewViewer, PageRequest, SessionFilter, StateFilter, StoreError, ViewerBytes,
@@ -30,6 +30,7 @@ on_both_engines!(
     what_was_not_confirmed_to_be_gone_is_found_until_it_is,
     organisation_and_cluster_say_how_long_sessions_live,
     a_viewer_is_audited_when_it_comes_and_once_when_it_goes,
+    who_watches_is_audited_as_such,
     a_size_is_audited_once_however_often_it_is_told,
     sessions_are_listed_newest_first_by_whose_where_and_state,
     no_session_begins_in_a_revoked_cluster,
@@ -174,6 +175,8 @@ async fn sessions_are_listed_newest_first_by_whose_where_and_state(at: Fixture) 
     assert_eq!(count(SessionFilter { state: StateFilter::Ended, ..everything }).await, 1);
     assert_eq!(count(SessionFilter { user: Some(actor.user), ..everything }).await, 5);
     assert_eq!(count(SessionFilter { user: Some(nobody), ..everything }).await, 0);
+    assert_eq!(count(SessionFilter { ended_of: Some(actor.user), ..everything }).await, 5);
+    assert_eq!(count(SessionFilter { ended_of: Some(nobody), ..everything }).await, 4, "what goes on is anybody's");
     assert_eq!(count(SessionFilter { cluster: Some(agent.cluster), ..everything }).await, 5);
     assert_eq!(count(SessionFilter { cluster: Some(nowhere), ..everything }).await, 0);
     assert_eq!(count(SessionFilter { organisation: elsewhere, ..everything }).await, 0);
@@ -282,7 +285,7 @@ async fn a_viewer_is_audited_when_it_comes_and_once_when_it_goes(at: Fixture) {
     let session = at.session(&actor, &agent).await.id;
     let client = ClientInfo { ip: "192.0.2.7".to_owned(), user_agent: "another browser".to_owned() };
     let Actor { organisation, user, .. } = actor;
-    let viewer = NewViewer { id: u64::MAX, organisation, session, user, client };
+    let viewer = NewViewer { id: u64::MAX, organisation, session, user, client, purpose: Purpose::Attach };
     assert!(at.store.viewer_attached(&viewer, SOON).await.expect("answers"));
     assert_eq!(at.store.attached_viewers().await.expect("lists"), [u64::MAX]);
     let bytes = Some(ViewerBytes { output: 9, input: 4 });
@@ -304,6 +307,23 @@ async fn a_viewer_is_audited_when_it_comes_and_once_when_it_goes(at: Fixture) {
 
     at.store.session_ended(organisation, session, &end(EndCause::Expired)).await.expect("answers");
     assert!(!at.store.viewer_attached(&viewer, SOON).await.expect("answers"), "it is over");
+}
+
+async fn who_watches_is_audited_as_such(at: Fixture) {
+    let (actor, agent) = actor_and_agent(&at).await;
+    let session = at.session(&actor, &agent).await.id;
+    let Actor { organisation, user, .. } = actor;
+    let client = ClientInfo { ip: "192.0.2.7".to_owned(), user_agent: "another browser".to_owned() };
+    let viewer = NewViewer { id: 7, organisation, session, user, client, purpose: Purpose::Observe };
+    assert!(at.store.viewer_attached(&viewer, SOON).await.expect("answers"));
+    let departure = Departure { cause: "right_withdrawn", bytes: None, at: EXPIRY };
+    assert!(at.store.viewer_left(7, &departure).await.expect("answers"));
+    let told = told(&at, organisation).await;
+    let actions: Vec<_> = told.iter().map(|event| event.action).collect();
+    assert_eq!(actions, [Action::SessionOpen, Action::Observe, Action::ObserveEnded]);
+    let ips: Vec<_> = told[1..].iter().map(|event| event.client_ip.as_deref()).collect();
+    assert_eq!(ips, [Some("192.0.2.7"); 2]);
+    assert_eq!(told[2].details.get("cause"), Some(&"right_withdrawn".into()));
 }
 
 async fn a_size_is_audited_once_however_often_it_is_told(at: Fixture) {

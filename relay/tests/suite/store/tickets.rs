@@ -3,8 +3,9 @@ use std::time::Duration;
 use podlatch_protocol::id::{OrganisationId, SessionId};
 use podlatch_relay::auth::token::{TokenHash, TokenKind};
 use podlatch_relay::domain::access::Actor;
+use podlatch_relay::domain::access::right::{LoginKind, LoginStanding};
 use podlatch_relay::domain::audit::Origin;
-use podlatch_relay::domain::session::{NewSession, Ticket};
+use podlatch_relay::domain::session::{NewSession, Purpose, Ticket};
 use podlatch_relay::store::{NewTicket, Redemption, StoreError};
 
 use super::fixture::{EXPIRY, Fixture, SOON, START};
@@ -15,6 +16,8 @@ on_both_engines!(
     a_ticket_that_is_unknown_used_or_expired_says_so,
     a_ticket_for_another_session_is_unknown_and_stays_good,
     a_ticket_dies_with_its_login,
+    a_ticket_is_for_what_it_was_given,
+    what_an_observers_right_depends_on_is_the_observers_own,
     a_ticket_for_a_foreign_session_is_not_made,
     old_tickets_are_forgotten,
 );
@@ -66,6 +69,38 @@ async fn a_ticket_dies_with_its_login(at: Fixture) {
     assert_eq!(at.store.redeem_ticket(&hash, session.id, START).await.expect("answers"), Redemption::Withdrawn);
 }
 
+async fn a_ticket_is_for_what_it_was_given(at: Fixture) {
+    let (actor, session) = actor_and_session(&at).await;
+    for purpose in [Purpose::Attach, Purpose::Observe] {
+        let mut new = new_ticket(&at, &actor, session.id);
+        new.ticket.purpose = purpose;
+        at.store.issue_ticket(&new, START).await.expect("issues");
+        let redeemed = at.store.redeem_ticket(&new.hash, session.id, START).await.expect("answers").redeemed();
+        assert_eq!(redeemed.map(|ticket| ticket.purpose), Some(purpose));
+    }
+}
+
+async fn what_an_observers_right_depends_on_is_the_observers_own(at: Fixture) {
+    let (actor, session) = actor_and_session(&at).await;
+    let own = ticket(&actor, session.id);
+    let rights = async |ticket: &Ticket| at.store.observer_rights(ticket, START).await.expect("answers");
+    let found = rights(&own).await.expect("is live");
+    assert_eq!((found.session, found.user, found.login), (session.id, actor.user, LoginStanding::Good));
+    assert!(found.membership.is_some());
+
+    // Somebody of another organisation: neither in their own organisation nor in the session's do they find it.
+    let stranger = Actor::from(&at.signed_in(&at.owner("eve@example.net").await).await);
+    let foreign = ticket(&stranger, session.id);
+    assert!(rights(&foreign).await.is_none());
+    let posing = Ticket { organisation: actor.organisation, ..foreign };
+    assert!(rights(&posing).await.is_none(), "their login is of another organisation");
+
+    let origin = Origin::operator();
+    at.store.revoke_login_session(actor.organisation, actor.login_session, &origin, START).await.expect("answers");
+    let found = rights(&own).await.expect("is live");
+    assert_eq!(found.login, LoginStanding::Revoked(LoginKind::Browser));
+}
+
 async fn a_ticket_for_a_foreign_session_is_not_made(at: Fixture) {
     let (actor, session) = actor_and_session(&at).await;
     let mut foreign = new_ticket(&at, &actor, session.id);
@@ -90,7 +125,8 @@ async fn actor_and_session(at: &Fixture) -> (Actor, NewSession) {
 }
 
 fn ticket(actor: &Actor, session: SessionId) -> Ticket {
-    Ticket { organisation: actor.organisation, session, user: actor.user, login_session: actor.login_session }
+    let Actor { organisation, user, login_session, .. } = *actor;
+    Ticket { organisation, session, user, login_session, purpose: Purpose::Attach }
 }
 
 fn new_ticket(at: &Fixture, actor: &Actor, session: SessionId) -> NewTicket {

@@ -425,10 +425,19 @@ export class Api {
   }
 
   /** A ticket for the session's terminal, or how the session ended. */
-  async ticket(id: string): Promise<TicketOutcome> {
+  ticket(id: string): Promise<TicketOutcome> {
+    return this.#ticket(id, 'tickets');
+  }
+
+  /** A ticket for watching the session's terminal, or how the session ended. */
+  observerTicket(id: string): Promise<TicketOutcome> {
+    return this.#ticket(id, 'observer-tickets');
+  }
+
+  async #ticket(id: string, kind: 'tickets' | 'observer-tickets'): Promise<TicketOutcome> {
     const result = await this.#call(
       'POST',
-      `/sessions/${encodeURIComponent(id)}/tickets`,
+      `/sessions/${encodeURIComponent(id)}/${kind}`,
       ticket,
       undefined,
       TICKET_DEADLINE_MS,
@@ -440,9 +449,10 @@ export class Api {
 
   async #ending(id: string, gone: ApiError): Promise<TicketOutcome> {
     const result = await this.session(id);
-    if (!result.ok) return unavailable(result.error);
     const unknown = { cause: 'other', message: gone.sentence, exit_code: null, cleanup: null };
-    return { kind: 'ended', ending: result.value.end ?? unknown };
+    if (result.ok) return { kind: 'ended', ending: result.value.end ?? unknown };
+    // Whoever only watched it is not shown it any more.
+    return result.error.status === 404 ? { kind: 'ended', ending: unknown } : unavailable(result.error);
   }
 
   async #all<T>(path: string, item: Parser<T>): Promise<ApiResult<T[]>> {

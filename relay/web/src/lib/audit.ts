@@ -36,6 +36,8 @@ export const ACTION_GROUPS: readonly { readonly text: string; readonly actions: 
       'command_finished',
       'connect',
       'disconnect',
+      'observe',
+      'observe_ended',
       'resize',
       'session_open',
       'session_started',

@@ -73,6 +73,7 @@ const life = object({
   idle_since_ms: nullable(count),
   idle_closes_in_ms: nullable(count),
 });
+const size = object({ columns: count, rows: count });
 const ended = object({
   cause: string,
   message: string,
@@ -95,6 +96,8 @@ export type ServerMessage =
   | ({ readonly type: 'resend' } & Parsed<typeof resend>)
   | { readonly type: 'agent'; readonly state: AgentState }
   | { readonly type: 'life'; readonly life: SessionLife }
+  /** Which size the terminal has, for those who do not choose it. */
+  | ({ readonly type: 'size' } & TerminalSize)
   | { readonly type: 'ended'; readonly ending: SessionEnding }
   | { readonly type: 'output'; readonly offset: number; readonly bytes: Uint8Array }
   /** Input below this offset was handed to the process and may be forgotten. */
@@ -146,6 +149,8 @@ function decodeText(value: unknown, path: string): ServerMessage {
       return { type: 'agent', ...agent(value, path) };
     case 'life':
       return { type: 'life', life: life(value, path) };
+    case 'size':
+      return { type: 'size', ...size(value, path) };
     case 'ended':
       return { type: 'ended', ending: ended(value, path) };
     default:

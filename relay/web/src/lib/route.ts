@@ -47,6 +47,8 @@ export type Route =
   | { readonly page: 'audit'; readonly cluster: string | null; readonly filter: AuditFilter }
   | { readonly page: 'session'; readonly session: string }
   | { readonly page: 'replay'; readonly session: string }
+  /** Somebody else's live terminal. */
+  | { readonly page: 'watch'; readonly session: string }
   | { readonly page: 'not-found' };
 
 /** The route that an address names: its path, and its query with or without the question mark. */
@@ -118,6 +120,8 @@ export function routePath(route: Route): string {
     }
     case 'session':
       return `/sessions/${part(route.session)}`;
+    case 'watch':
+      return `/sessions/${part(route.session)}/watch`;
     case 'replay':
       return `/sessions/${part(route.session)}/replay`;
   }
@@ -138,7 +142,8 @@ function parseOrganisation(parts: string[], query: URLSearchParams): Route | nul
   if (first === 'settings') return parseSettings(parts);
   if (first !== 'sessions' || session === undefined) return null;
   if (parts.length === 2) return { page: 'session', session };
-  return parts.length === 3 && last === 'replay' ? { page: 'replay', session } : null;
+  if (parts.length !== 3) return null;
+  return last === 'replay' || last === 'watch' ? { page: last, session } : null;
 }
 
 function parseAccess(parts: string[], query: URLSearchParams): Route | null {

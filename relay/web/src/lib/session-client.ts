@@ -104,6 +104,8 @@ export interface SessionClientOptions {
   readonly onState: (state: ClientState) => void;
   /** The relay says how long the session may go on. */
   readonly onLife: (life: SessionLife) => void;
+  /** The relay says what size the terminal has: only to those who watch. */
+  readonly onSize?: (size: TerminalSize) => void;
 }
 
 /** Where the connection stands. Data that only lives as long as a connection lives in here. */
@@ -304,6 +306,9 @@ export class SessionClient {
         break;
       case 'life':
         this.#options.onLife(message.life);
+        break;
+      case 'size':
+        this.#options.onSize?.(message);
         break;
       case 'ended':
         this.#finish({ kind: 'ended', ending: message.ending });

@@ -30,6 +30,8 @@ export const parseSession = object({
   ended_at: nullable(time),
   end: nullable(end),
   exit_status: nullable(integer),
+  /** Whether it goes on and the caller could watch it. */
+  may_observe: boolean,
 });
 
 export type Session = Parsed<typeof parseSession>;
@@ -64,6 +66,11 @@ export function terminalOf(session: Session, viewer: Viewer): (TerminalPlace & {
   if (session.state === 'ended' || session.status === 'expired' || session.user.id !== viewer.id || container === null)
     return null;
   return { cluster: cluster.id, namespace, pod, container, session: session.id };
+}
+
+/** Whether somebody else's live terminal is offered to be watched. */
+export function mayWatch(session: Session, viewer: Viewer): boolean {
+  return session.may_observe && session.user.id !== viewer.id;
 }
 
 export function mayEnd(session: Session, viewer: Viewer): boolean {
