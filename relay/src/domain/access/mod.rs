@@ -159,10 +159,11 @@ pub fn authorize(actor: &Actor, action: Action) -> Decision {
         return Decision::Deny(out_of_scope(action.scope()));
     }
     match action {
-        // How much of the log they see, the scope says.
-        Action::ViewCluster { .. } | Action::ViewAudit { .. } | Action::ExportAudit { .. } => Decision::Allow,
-        // Whose, the access rules say alone.
-        Action::ObserveSession(_) => Decision::Allow,
+        // How much of the log they see, the scope says; whom they may watch, the access rules alone.
+        Action::ViewCluster { .. }
+        | Action::ViewAudit { .. }
+        | Action::ExportAudit { .. }
+        | Action::ObserveSession(_) => Decision::Allow,
         Action::Exec { .. } => may_exec(actor.role),
         Action::ViewSession(owner) => match session_scope(actor) {
             SessionScope::All => Decision::Allow,
