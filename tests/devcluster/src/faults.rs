@@ -22,6 +22,7 @@ struct State {
     connections: CancellationToken,
     refuse_until: Option<Instant>,
     exec_delay: Duration,
+    stream_idle: Option<Duration>,
 }
 
 impl Faults {
@@ -66,6 +67,12 @@ impl Faults {
         self.lock().exec_delay = delay;
     }
 
+    /// Closes new exec streams that carry no data for so long, pings or not: what the kubelet does after
+    /// `streamingConnectionIdleTimeout`, and containerd after its `stream_idle_timeout`. Both are 4 h where nobody says less.
+    pub fn limit_stream_idle(&self, limit: Duration) {
+        self.lock().stream_idle = Some(limit);
+    }
+
     /// Cancelled when the connections of this moment are to be cut.
     pub(crate) fn connection_token(&self) -> CancellationToken {
         self.lock().connections.child_token()
@@ -77,6 +84,10 @@ impl Faults {
 
     pub(crate) fn exec_delay(&self) -> Duration {
         self.lock().exec_delay
+    }
+
+    pub(crate) fn stream_idle(&self) -> Option<Duration> {
+        self.lock().stream_idle
     }
 
     pub(crate) fn freezer(&self, pod: &PodName) -> Freezer {

@@ -17,8 +17,8 @@ use super::status::{self, ProcessEnd};
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// How often the API server is pinged: load balancers in front of it cut idle connections after 30 s and more.
-pub const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How often the connection is kept awake: load balancers in front of the API server cut idle ones after 30 s and more.
+pub const AWAKE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Silence of the API server after which the connection is taken for dead. Counted only while it is being read.
 const DEAD_AFTER: Duration = Duration::from_mins(1);
@@ -87,9 +87,13 @@ impl ExecWriter {
         Ok(self.sink.send(Message::Binary(channel::resize(size))).await?)
     }
 
-    /// Pings the API server, which keeps every load balancer on the way awake. Not cancel safe.
-    pub async fn ping(&mut self) -> Result<(), LinkError> {
-        Ok(self.sink.send(Message::Ping(Bytes::new())).await?)
+    /// Keeps everything up to the container runtime awake: a ping, whose answer shows that the other end is there, and
+    /// input of no bytes, which means nothing to the process. Idle limits of the kubelet and of the runtime
+    /// (`streamingConnectionIdleTimeout`, containerd's `stream_idle_timeout`) count data only: a session that was pinged and
+    /// nothing else was cut by containerd 1.6. For an exec with input. Not cancel safe.
+    pub async fn keep_awake(&mut self) -> Result<(), LinkError> {
+        self.sink.feed(Message::Ping(Bytes::new())).await?;
+        self.input(&[]).await
     }
 
     /// The subprotocol that was agreed on.

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-pub use half::{ExecReader, ExecWriter, LinkError, PING_INTERVAL, ReadEvent};
+pub use half::{AWAKE_INTERVAL, ExecReader, ExecWriter, LinkError, ReadEvent};
 pub use status::{ExecFailure, ProcessEnd};
 
 /// Read buffer of one exec in bytes: a whole message of a kubelet, so that a flood costs one round of reading each. Allocated

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
-use crate::exec::{ExecReader, ExecWriter, PING_INTERVAL, ReadEvent};
+use crate::exec::{AWAKE_INTERVAL, ExecReader, ExecWriter, ReadEvent};
 
 /// The owner's ends of both. The helpers end when these are dropped.
 pub(super) struct Halves {
@@ -42,15 +42,15 @@ async fn read(mut reader: ExecReader, events: mpsc::Sender<ReadEvent>) {
     }
 }
 
-/// Writes input, sizes and pings until the owner is gone or the connection breaks.
+/// Writes input and sizes, and keeps the connection awake, until the owner is gone or the connection breaks.
 async fn write(
     mut writer: ExecWriter,
     mut stdin: mpsc::Receiver<(WriterId, Bytes)>,
     mut resize: watch::Receiver<TerminalSize>,
     written: mpsc::Sender<(WriterId, u64)>,
 ) {
-    let mut ping = interval(PING_INTERVAL);
-    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut awake = interval(AWAKE_INTERVAL);
+    awake.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let result = tokio::select! {
             input = stdin.recv() => {
@@ -65,7 +65,7 @@ async fn write(
                 let size = *resize.borrow_and_update();
                 writer.resize(size).await
             }
-            _ = ping.tick() => writer.ping().await,
+            _ = awake.tick() => writer.keep_awake().await,
         };
         if result.is_err() {
             // The reading half sees the same break and reports it.

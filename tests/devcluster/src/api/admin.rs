@@ -8,6 +8,7 @@
 //! | `refuse-connections` | `{"milliseconds": n}` | closes new connections at once, for so long |
 //! | `freeze-exec`, `thaw-exec` | `{"namespace", "pod"}` | stops the exec streams of a pod without closing them |
 //! | `delay-exec` | `{"milliseconds": n}` | makes new execs wait before their process starts |
+//! | `limit-stream-idle` | `{"milliseconds": n}` | closes new exec streams that carry no data for so long |
 //! | `expire-watches` | none | forgets the history: every watch gets 410 |
 //! | `revoke` | `{"user"}` | takes every grant from a user |
 //! | `grant` | `{"user"` or `"group", "namespace"?, "verbs", "api_group", "resources"}` | adds a rule |
@@ -74,6 +75,7 @@ pub(crate) async fn answer(cluster: &Cluster, request: Request<Incoming>) -> Res
             faults.thaw_exec(&pod.namespace, &pod.pod);
         }
         "delay-exec" => faults.delay_exec(pause(body)?),
+        "limit-stream-idle" => faults.limit_stream_idle(pause(body)?),
         "expire-watches" => cluster.store.forget_history(),
         "revoke" => policy().revoke(&Subject::User(parse::<Who>(body)?.user)),
         "grant" => policy().add(grant(parse(body)?)?),

@@ -70,6 +70,7 @@ pub(crate) fn answer(call: &Call, mut request: Request<Incoming>) -> Result<Resp
         subprotocol: upgrade.subprotocol,
         freezer: call.cluster.faults.freezer(&pod_name(call)),
         delay: call.cluster.faults.exec_delay(),
+        idle: call.cluster.faults.stream_idle(),
         cut: call.cut.clone(),
         stop: call.cluster.stop.clone(),
         tasks: call.cluster.tasks.clone(),

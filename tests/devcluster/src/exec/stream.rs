@@ -15,7 +15,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::process::Child;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -54,6 +54,8 @@ pub(super) struct Stream {
     pub(super) subprotocol: Subprotocol,
     pub(super) freezer: Freezer,
     pub(super) delay: Duration,
+    /// How long it may carry no data.
+    pub(super) idle: Option<Duration>,
     /// Cancelled when the connection is to be cut.
     pub(super) cut: CancellationToken,
     /// Cancelled when the cluster ends.
@@ -133,9 +135,11 @@ impl Stream {
             terminal: pipes.terminal,
             freezer: self.freezer.clone(),
         };
+        let data = Notify::new();
         let ended = tokio::select! {
-            () = input.run(&mut source) => Err(ClientGone),
-            ended = send_output(&mut sink, frame_rx, exit) => ended,
+            () = input.run(&mut source, &data) => Err(ClientGone),
+            ended = send_output(&mut sink, frame_rx, exit, &data) => ended,
+            () = idle_for(self.idle, &data) => Err(ClientGone),
         };
         if let Ok(code) = ended {
             self.freezer.thawed().await;
@@ -209,13 +213,21 @@ async fn pump_output(channel: u8, output: Arc<Descriptor>, frames: mpsc::Sender<
     }
 }
 
+/// Waits until no data came or went for so long.
+async fn idle_for(limit: Option<Duration>, data: &Notify) {
+    let Some(limit) = limit else { return std::future::pending().await };
+    while tokio::time::timeout(limit, data.notified()).await.is_ok() {}
+}
+
 /// Sends all output, and gives back the exit code when the process and its output are at their end.
 async fn send_output(
     sink: &mut Sink,
     mut frames: mpsc::Receiver<Bytes>,
     exit: oneshot::Receiver<i32>,
+    data: &Notify,
 ) -> Result<i32, ClientGone> {
     while let Some(first) = frames.recv().await {
+        data.notify_one();
         sink.feed(Message::Binary(first)).await.map_err(|_| ClientGone)?;
         while let Ok(next) = frames.try_recv() {
             sink.feed(Message::Binary(next)).await.map_err(|_| ClientGone)?;
@@ -249,8 +261,11 @@ struct Input {
 
 impl Input {
     /// Takes messages until the client is gone. Dropping it closes stdin, if that is a pipe.
-    async fn run(&mut self, source: &mut SplitStream<Socket>) {
+    async fn run(&mut self, source: &mut SplitStream<Socket>, data: &Notify) {
         while let Some(Ok(message)) = source.next().await {
+            if message.is_binary() || message.is_text() {
+                data.notify_one();
+            }
             self.freezer.thawed().await;
             match message {
                 Message::Binary(bytes) => self.take(&bytes).await,

@@ -60,6 +60,7 @@ async fn another_process_can_ask_for_faults_over_http() {
         ("freeze-exec", pod.clone()),
         ("thaw-exec", pod),
         ("delay-exec", json!({"milliseconds": 0})),
+        ("limit-stream-idle", json!({"milliseconds": 600_000})),
         ("expire-watches", json!({})),
         ("grant", json!({"user": "alice", "verbs": ["list"], "api_group": "", "resources": ["pods"]})),
     ] {

@@ -29,7 +29,7 @@ async fn devcluster() -> Devcluster {
     Devcluster::start(Options::default()).await.expect("starts")
 }
 
-async fn client(cluster: &Devcluster, user: &str) -> Client {
+pub(crate) async fn client(cluster: &Devcluster, user: &str) -> Client {
     let text = cluster.kubeconfig(user).expect("is a user");
     let kubeconfig = Kubeconfig::from_yaml(&text).expect("is a kubeconfig");
     let options = KubeConfigOptions::default();

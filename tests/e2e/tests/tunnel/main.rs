@@ -1,6 +1,7 @@
 //! The tunnel between agent and relay, over real QUIC on loopback, with a real store.
 
 mod audit;
+mod awake;
 mod clones;
 mod enrolment;
 mod guard;
