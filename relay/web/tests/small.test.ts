@@ -184,6 +184,14 @@ describe('settings', () => {
     const kept = { theme: 'dark', terminal: { ...DEFAULT_SETTINGS.terminal, renderer: 'dom', fontSize: 400 } };
     expect(readSettings(JSON.stringify(kept))).toEqual({ ...kept, terminal: { ...kept.terminal, fontSize: 32 } });
   });
+
+  it('keep what a browser has kept since before there was a choice of shells', () => {
+    const older = { renderer: 'dom', fontSize: 14, screenReader: 'off', confirmPaste: 'on' };
+    expect(readSettings(JSON.stringify({ theme: 'dark', terminal: older }))).toEqual({
+      theme: 'dark',
+      terminal: { ...older, shell: 'auto' },
+    });
+  });
 });
 
 describe('words and colours', () => {

@@ -1,5 +1,5 @@
 /** What a person sets for this browser. Kept in local storage; anything unreadable there falls back to the default. */
-import { integer, object, oneOf, parseJson } from './parse';
+import { integer, nullable, object, oneOf, parseJson } from './parse';
 
 export interface TerminalSettings {
   /** `auto` is WebGL where it works. */
@@ -39,15 +39,17 @@ const parser = object({
     fontSize: integer,
     screenReader: oneOf('on', 'off'),
     confirmPaste: oneOf('on', 'off'),
-    shell: oneOf('auto', 'bash', 'zsh', 'fish', 'sh'),
+    // Kept settings may be older than it.
+    shell: nullable(oneOf('auto', 'bash', 'zsh', 'fish', 'sh')),
   }),
 });
 
 export function readSettings(text: string | null): Settings {
   if (text === null) return DEFAULT_SETTINGS;
   try {
-    const settings = parseJson(text, parser);
-    return { ...settings, terminal: { ...settings.terminal, fontSize: clampFontSize(settings.terminal.fontSize) } };
+    const { theme, terminal } = parseJson(text, parser);
+    const shell = terminal.shell ?? DEFAULT_SETTINGS.terminal.shell;
+    return { theme, terminal: { ...terminal, shell, fontSize: clampFontSize(terminal.fontSize) } };
   } catch {
     return DEFAULT_SETTINGS;
   }
