@@ -15,7 +15,7 @@ use crate::outbound::{Connector, Dialler, Host, web_roots};
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("podlatch-relay/", env!("CARGO_PKG_VERSION")));
 
 /// Half of what the kernel takes in of an exec's output ahead of the person, in bytes: `podexec::client` says why so little.
-const RECEIVE_BUFFER_BYTES: u32 = 64 * 1024;
+const RECEIVE_BUFFER_BYTES: u32 = 160 * 1024;
 
 /// No client could be made.
 #[derive(Debug, thiserror::Error)]

@@ -3,13 +3,19 @@
 //! A flood takes whatever processors there are, in the pod, the cluster, the agent and here, and every other echo then waits
 //! for them. Nobody reads a flood, so it loses nothing by a pace; a session that is alone has none.
 
+use std::num::NonZero;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use podlatch_protocol::id::SessionId;
 use tokio::time::Instant;
 
-/// Output per second that a session is granted beside others, in bytes: far more than a person reads or a browser draws.
-const BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
+/// Output per second that a session is granted beside others, in bytes, for each processor of this machine. A flood of short
+/// lines costs a core of the pod's node several times as much as it costs here, and many agents run on small machines.
+const BYTES_PER_SECOND_AND_PROCESSOR: u64 = 512 * 1024;
+
+/// And at most: far more than a person reads or a browser draws.
+const MOST_BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
 
 /// What it may be granted at once after a rest, in bytes: a screen that is drawn anew, a listing, a file that is looked at.
 const BURST_BYTES: u64 = 1024 * 1024;
@@ -42,26 +48,46 @@ impl Typists {
     }
 }
 
+/// What a session that floods is granted beside others, in bytes per second. Never zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FairRate(u64);
+
+impl FairRate {
+    /// What suits this machine.
+    pub(super) fn of_this_machine() -> Self {
+        Self::of(available_parallelism().map_or(1, NonZero::get))
+    }
+
+    fn of(processors: usize) -> Self {
+        let processors = u64::try_from(processors).unwrap_or(u64::MAX).max(1);
+        Self(processors.saturating_mul(BYTES_PER_SECOND_AND_PROCESSOR).min(MOST_BYTES_PER_SECOND))
+    }
+}
+
 /// One session's pace.
 #[derive(Debug)]
 pub(super) struct Pace {
+    rate: FairRate,
     allowance: u64,
     at: Instant,
 }
 
 impl Pace {
     /// A session that has rested.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { allowance: BURST_BYTES, at: now }
+    pub(super) fn new(rate: FairRate, now: Instant) -> Self {
+        Self { rate, allowance: BURST_BYTES, at: now }
     }
 
     /// How many bytes more may be granted now beside others.
     pub(super) fn allowance(&mut self, now: Instant) -> u64 {
         let passed = now.saturating_duration_since(self.at);
-        let earned = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX).saturating_mul(BYTES_PER_SECOND) / 1_000_000;
-        if earned > 0 {
-            self.allowance = self.allowance.saturating_add(earned).min(BURST_BYTES);
-            self.at = now;
+        let earned = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX).saturating_mul(self.rate.0) / 1_000_000;
+        self.allowance = self.allowance.saturating_add(earned);
+        if self.allowance >= BURST_BYTES {
+            (self.allowance, self.at) = (BURST_BYTES, now);
+        } else {
+            // What has not made a byte yet counts the next time.
+            self.at += Duration::from_micros(earned * 1_000_000 / self.rate.0);
         }
         self.allowance
     }
@@ -74,7 +100,7 @@ impl Pace {
     /// When so many bytes may be granted.
     pub(super) fn allows_at(&self, bytes: u64) -> Instant {
         let missing = bytes.saturating_sub(self.allowance);
-        self.at + Duration::from_micros(missing.saturating_mul(1_000_000).div_ceil(BYTES_PER_SECOND))
+        self.at + Duration::from_micros(missing.saturating_mul(1_000_000).div_ceil(self.rate.0))
     }
 }
 
@@ -102,7 +128,7 @@ mod tests {
     #[test]
     fn a_flood_gets_a_burst_and_then_its_pace() {
         let start = Instant::now();
-        let (mut pace, mut granted) = (Pace::new(start), 0);
+        let (mut pace, mut granted) = (Pace::new(FairRate::of(4), start), 0);
         for millis in 0..=10_000 {
             let allowance = pace.allowance(start + Duration::from_millis(millis));
             if allowance >= 64 * 1024 {
@@ -110,14 +136,22 @@ mod tests {
                 granted += allowance;
             }
         }
-        let fair = 10 * BYTES_PER_SECOND + BURST_BYTES;
+        let fair = 10 * 4 * BYTES_PER_SECOND_AND_PROCESSOR + BURST_BYTES;
         assert!((fair - 128 * 1024..=fair).contains(&granted), "{granted}");
+    }
+
+    #[test]
+    fn a_larger_machine_bears_more_but_nobody_gets_without_end() {
+        assert_eq!(FairRate::of(0), FairRate::of(1));
+        assert!(FairRate::of(1) != FairRate::of(2));
+        assert_eq!(FairRate::of(2), FairRate(1024 * 1024));
+        assert_eq!(FairRate::of(usize::MAX), FairRate(MOST_BYTES_PER_SECOND));
     }
 
     #[test]
     fn it_says_when_it_goes_on() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = Pace::new(FairRate::of(2), start);
         pace.spend(BURST_BYTES);
         let at = pace.allows_at(64 * 1024);
         assert!(pace.allowance(at - Duration::from_millis(1)) < 64 * 1024);

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use super::commands::{self, Commands};
 use super::life::Life;
-use super::pace::Typists;
+use super::pace::{FairRate, Typists};
 use super::rights::Rights;
 use super::task::{Begin, Owner, StartFrom};
 use super::typed::Typed;
@@ -70,6 +70,7 @@ pub(super) struct Shared {
     pub(super) epoch: Instant,
     live: Mutex<HashMap<SessionId, Live>>,
     typists: Mutex<Typists>,
+    pub(super) fair_rate: FairRate,
 }
 
 struct Live {
@@ -115,10 +116,23 @@ impl Sessions {
         tracker: TaskTracker,
     ) -> Self {
         let (typed, epoch) = (Typed::default(), Instant::now());
-        let (live, typists) = (Mutex::default(), Mutex::default());
+        let (live, typists, fair_rate) = (Mutex::default(), Mutex::default(), FairRate::of_this_machine());
         let rights = Rights::default();
-        let shared =
-            Shared { store, recorder, agents, clock, entropy, settings, tracker, typed, rights, epoch, live, typists };
+        let shared = Shared {
+            store,
+            recorder,
+            agents,
+            clock,
+            entropy,
+            settings,
+            tracker,
+            typed,
+            rights,
+            epoch,
+            live,
+            typists,
+            fair_rate,
+        };
         Self { shared: Arc::new(shared) }
     }
 

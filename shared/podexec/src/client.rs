@@ -11,9 +11,9 @@ use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
 use tower::ServiceBuilder;
 
-/// Receive buffer of a connection to the API server, in bytes. Linux doubles it for its own bookkeeping. Half of it stalls a
-/// connection on loopback, whose segments are as large as the whole window then.
-const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+/// Receive buffer of a connection to the API server, in bytes. Linux doubles it for its own bookkeeping. With less than twice
+/// a segment of loopback (64 KiB) a connection there stalls between any two segments.
+const RECEIVE_BUFFER_BYTES: usize = 160 * 1024;
 
 /// How long the API server may take to accept a connection, unless the configuration says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -25,8 +25,8 @@ pub(super) struct Credit {
 }
 
 impl Credit {
-    pub(super) fn new(flow: Flow, now: Instant) -> Self {
-        Self { flow, pace: Pace::new(now), again_at: None }
+    pub(super) const fn new(flow: Flow, pace: Pace) -> Self {
+        Self { flow, pace, again_at: None }
     }
 
     /// By how much the agent's limit could grow, as far as the viewers go; `end` is where the output ends.
@@ -63,6 +63,7 @@ mod tests {
 
     use super::*;
     use crate::session::ViewerId;
+    use crate::session::pace::FairRate;
 
     const A: ViewerId = ViewerId(1);
 
@@ -88,7 +89,7 @@ mod tests {
         let now = Instant::now();
         let mut flow = Flow::at(0);
         flow.join(A, 0);
-        let mut credit = Credit::new(flow, now);
+        let mut credit = Credit::new(flow, Pace::new(FairRate::of_this_machine(), now));
         assert!(flood(&mut credit, Line::Shared, now) < 4 * 1024 * 1024);
         let again = credit.deadline().expect("more comes with time");
         assert!(again > now && again < now + Duration::from_secs(1));
@@ -101,7 +102,7 @@ mod tests {
         let now = Instant::now();
         let mut flow = Flow::at(0);
         flow.join(A, 0);
-        let mut credit = Credit::new(flow, now);
+        let mut credit = Credit::new(flow, Pace::new(FairRate::of_this_machine(), now));
         assert!(flood(&mut credit, Line::Alone, now) >= 4 * 1024 * 1024);
         assert_eq!(credit.deadline(), None);
     }

@@ -38,6 +38,7 @@ use super::held::Held;
 use super::inputs::Inputs;
 use super::life::{Life, LifeView, next_lease};
 use super::link::{Fault, News};
+use super::pace::Pace;
 use super::sessions::Shared;
 use super::size::SizePacer;
 use super::{Command, Status};
@@ -117,6 +118,7 @@ impl Owner {
             begin.start.take(&shared, &begin.recording, begin.marks, now);
         let lease_at = agent.is_some().then(|| next_lease(shared.epoch, now));
         let clerk = Clerk::new(Arc::clone(&shared), begin.organisation, begin.session);
+        let pace = Pace::new(shared.fair_rate, now);
         Self {
             shared,
             session: begin.session,
@@ -135,7 +137,7 @@ impl Owner {
             clerk,
             instance: agent.as_ref().map(AgentHandle::instance),
             agent,
-            credit: Credit::new(flow, now),
+            credit: Credit::new(flow, pace),
             inputs: Inputs::default(),
             held: Held::default(),
             strokes: Strokes::default(),

@@ -28,8 +28,7 @@ struct Round {
 }
 
 /// Why the goal may be missed, as far as measuring told.
-const CAUSE: &str =
-    "the five programs share the cores; the small receive buffer that keeps Ctrl-C quick costs some 0.08";
+const CAUSE: &str = "the five programs of the line share the cores with the pod's own";
 
 /// Measures and reports.
 pub async fn run(stack: &Stack, target: &PodTarget) -> anyhow::Result<Vec<Figure>> {
