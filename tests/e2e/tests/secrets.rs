@@ -14,7 +14,7 @@ use podlatch_protocol::target::PodTarget;
 use rand::Rng;
 use tokio::time::sleep;
 
-/// How many of the programs a machine must have for the test to mean something.
+/// How many of the programs the container must have for the test to mean something: it need not have Node and systemd.
 const ENOUGH: usize = 25;
 
 /// A program that asks for secrets: its command, and what it asks with, once for each time that it asks.
