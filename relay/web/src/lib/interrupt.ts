@@ -1,14 +1,17 @@
 /**
- * What happens to output after Ctrl-C. Between the program and the screen there is half a second's worth of a flood, in sockets
- * that nobody can empty but by reading, and a slow terminal needs many seconds to draw that. So from the key on nothing is drawn
+ * What happens to output after Ctrl-C. Between the program and the screen there are megabytes of a flood, in sockets that
+ * nobody can empty but by reading, and a terminal needs seconds to draw that, a slow one many. So from the key on nothing is drawn
  * for a moment; once the program has the interrupt, everything that it had written is fetched in one go, and drawn together, so
  * that its end is enough.
  */
 import type { OutputSink, Urgency } from './session-client';
 import type { Clock, TimerId } from './timing';
 
-/** How much output may count as written before the interrupt. A program that does not heed it gets no more than this. */
-export const HURRY_BYTES = 1024 * 1024;
+/**
+ * How much output may count as written before the interrupt: the sockets of API server, kubelet and runtime were seen to hold
+ * 16 MiB together. A program that does not heed it gets no more than this.
+ */
+export const HURRY_BYTES = 32 * 1024 * 1024;
 
 /** What comes so long after the program has the interrupt is not what it had written before. */
 export const HURRY_MS = 3_000;
