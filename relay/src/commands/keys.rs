@@ -19,6 +19,8 @@ pub(super) enum Key {
     /// A character that is inserted, newlines inside a bracketed paste included.
     Insert(char),
     Enter,
+    /// Ctrl-O: submits as well, and fetches the next line of the history.
+    EnterAndNext,
     /// Ctrl-C.
     Interrupt,
     /// Ctrl-D: the end of input on an empty line.
@@ -35,6 +37,8 @@ pub(super) enum Key {
     KillForward,
     /// Ctrl-L.
     Redraw,
+    /// Ctrl-R: what is typed next is searched for in the history.
+    Search,
     /// Any other: history, completion, words, undo; what it does to the line is known only from the screen.
     Other,
 }
@@ -112,8 +116,8 @@ impl Keys {
         Some(match byte {
             b'\r' | b'\n' if self.pasting => Key::Insert('\n'),
             b'\t' if self.pasting => Key::Insert('\t'),
-            // Ctrl-O submits as well, and fetches the next line of the history.
-            b'\r' | b'\n' | 0x0f => Key::Enter,
+            b'\r' | b'\n' => Key::Enter,
+            0x0f => Key::EnterAndNext,
             0x01 => Key::Home,
             0x02 => Key::Left,
             0x03 => Key::Interrupt,
@@ -123,6 +127,7 @@ impl Keys {
             0x08 | 0x7f => Key::Backspace,
             0x0b => Key::KillForward,
             0x0c => Key::Redraw,
+            0x12 => Key::Search,
             0x15 => Key::KillBack,
             0x20..0x7f => Key::Insert(byte.into()),
             _ => Key::Other,

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use super::screen::{self, Row};
 use super::typed::Line;
 
+/// Rows over which a line may spread that the terminal does not know to belong together.
+pub(super) const SPREAD_ROWS: usize = 20;
+
 /// What is left of, and at, a prompt on the screen.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -23,7 +26,10 @@ pub(super) fn with_blanks_of(shown: &str, typed: &str) -> String {
 /// The typed line that the text on the screen is, with its exact text.
 pub(super) fn typed_line(lines: &VecDeque<Line>, text: &str) -> Option<(usize, String)> {
     const JOINED_AT_MOST: usize = 16;
-    let is_it = |expected: &str| !expected.trim().is_empty() && screen::same_but_blanks(text, expected);
+    let is_it = |expected: &str| {
+        let same = |expected: &str| screen::same_but_blanks(text, expected);
+        !expected.trim().is_empty() && (same(expected) || other_looks(expected).iter().any(|look| same(look)))
+    };
     let one = lines.iter().position(|line| line.exact && (is_it(&line.text) || is_it(&format!("{}^C", line.text))));
     if let Some(index) = one {
         return Some((index, lines[index].text.clone()));
@@ -43,7 +49,8 @@ pub(super) fn typed_line(lines: &VecDeque<Line>, text: &str) -> Option<(usize, S
             joined.push('\n');
         }
     }
-    if let Some(index) = lines.iter().position(|line| line.exact && mostly_shown(text, &line.text)) {
+    let nearly_all = |line: &Line| mostly_shown(text, &line.text) || overdrawn(text, &line.text);
+    if let Some(index) = lines.iter().position(|line| line.exact && nearly_all(line)) {
         return Some((index, lines[index].text.clone()));
     }
     // Keys that went to another program before, or a right prompt behind.
@@ -57,17 +64,38 @@ pub(super) fn typed_line(lines: &VecDeque<Line>, text: &str) -> Option<(usize, S
     Some((index, expected.to_owned()))
 }
 
+/// How shells and terminals show characters outside ASCII which they do not: zsh by their codes, or its bytes by a code for
+/// all of them; a terminal puts marks into the character before.
+fn other_looks(typed: &str) -> Vec<String> {
+    if typed.is_ascii() {
+        return Vec::new();
+    }
+    let is_mark = |character: char| {
+        ('\u{300}'..'\u{370}').contains(&character)
+            || ('\u{200b}'..'\u{2010}').contains(&character)
+            || ('\u{fe00}'..'\u{fe10}').contains(&character)
+    };
+    let each = |show: &dyn Fn(char) -> String| typed.chars().map(show).collect::<String>();
+    vec![
+        each(&|character| if is_mark(character) { String::new() } else { character.into() }),
+        each(&|character| {
+            if is_mark(character) { format!("<{:04x}>", u32::from(character)) } else { character.into() }
+        }),
+        each(&|character| {
+            if character.is_ascii() { character.into() } else { "<ffffffff>".repeat(character.len_utf8()) }
+        }),
+    ]
+}
+
 /// Whether a line was typed while another program wrote into it: each row begins with the next part of it, or with none, and
 /// goes on with what the program wrote.
 fn interrupted(shown: &str, typed: &str) -> bool {
-    const ROWS: std::ops::RangeInclusive<usize> = 2..=20;
-    if !ROWS.contains(&shown.lines().count()) {
+    if !(2..=SPREAD_ROWS).contains(&shown.lines().count()) {
         return false;
     }
     let mut rest = typed.trim_end();
     for (index, row) in shown.lines().enumerate() {
-        let same: usize =
-            row.chars().zip(rest.chars()).take_while(|(one, other)| one == other).map(|(one, _)| one.len_utf8()).sum();
+        let same = same_beginning(row, rest);
         // All of it in the first row is a line that others follow.
         if index == 0 && (same == 0 || same == rest.len()) {
             return false;
@@ -75,6 +103,24 @@ fn interrupted(shown: &str, typed: &str) -> bool {
         rest = &rest[same..];
     }
     rest.is_empty()
+}
+
+/// As [`interrupted`], where the screen is seen just before the line feed of the Enter: the cursor stands behind the last
+/// part of the line, or in an empty row below what the program wrote behind all of it.
+pub(super) fn interrupted_before_enter(shown: &str, typed: &str) -> bool {
+    let typed = typed.trim();
+    let mut rows = shown.lines();
+    let whole_in_first = rows.next().is_some_and(|row| row.starts_with(typed));
+    let Some(last) = rows.next_back() else { return whole_in_first && !typed.is_empty() && shown.ends_with('\n') };
+    if typed.is_empty() || whole_in_first {
+        return whole_in_first && !typed.is_empty() && shown.ends_with('\n');
+    }
+    !shown.ends_with('\n') && !last.trim().is_empty() && typed.ends_with(last.trim_end()) && interrupted(shown, typed)
+}
+
+/// How many bytes at the beginning of both are the same characters.
+fn same_beginning(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(one, other)| one == other).map(|(one, _)| one.len_utf8()).sum()
 }
 
 /// Whether a line that is longer than the screen was typed as far as the screen shows it.
@@ -88,6 +134,20 @@ fn mostly_shown(shown: &str, typed: &str) -> bool {
     let prefix = shown.iter().zip(&typed).take_while(|(one, other)| one == other).count();
     let suffix = shown.iter().rev().zip(typed.iter().rev()).take_while(|(one, other)| one == other).count();
     prefix.max(suffix) * 2 > typed.len()
+}
+
+/// Whether a paste of more lines than the screen has rows was drawn again over itself: readline cannot go up above the
+/// screen. From the last row up each begins with its line.
+fn overdrawn(shown: &str, typed: &str) -> bool {
+    const AT_LEAST: usize = 8;
+    let visible = |line: &str| line.chars().filter(|character| !character.is_whitespace()).collect::<String>();
+    let lines = typed.lines().count();
+    if lines < AT_LEAST {
+        return false;
+    }
+    let pairs = shown.lines().rev().zip(typed.trim_end().lines().rev());
+    let same = pairs.take_while(|(row, line)| visible(row).starts_with(&visible(line))).count();
+    same * 2 > lines
 }
 
 /// Whether a typed line ends with the text of a command. The keys before were for another program, and no words of it.
@@ -144,6 +204,16 @@ pub(super) fn without_indent(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_paste_that_was_drawn_over_itself_is_the_one_that_was_typed() {
+        let typed: Vec<String> = (0..12).map(|number| format!("echo {number}")).collect();
+        let shown: Vec<String> = typed[2..].iter().map(|line| format!("{line}; was longer")).collect();
+        assert!(overdrawn(&shown.join("\n"), &typed.join("\n")));
+        assert!(!overdrawn(&shown[5..].join("\n"), &typed.join("\n")));
+        assert!(!overdrawn("out\nput", &typed.join("\n")));
+        assert!(!overdrawn("echo 1\nls", "echo 1\nls"), "a short one is never drawn so");
+    }
 
     #[test]
     fn a_line_that_another_program_wrote_into_is_the_one_that_was_typed() {

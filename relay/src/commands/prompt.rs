@@ -1,12 +1,18 @@
 //! Which text left of a typed line is a shell's prompt, and which belongs to another program.
 
-use std::collections::VecDeque;
-use std::sync::LazyLock;
+mod looks;
+mod running;
 
-use regex::Regex;
+use std::collections::VecDeque;
+
+use looks::{asks_for_secret, ends_like_shell, is_continuation, is_interpreter, is_telling, shape, with_shape};
+use running::{changes_prompt, ends_at_once, sets_prompt, starts_interpreter, starts_shell};
 
 /// Prompts that are remembered; a prompt changes with each change of directory.
 const MAX_KNOWN: usize = 24;
+
+/// Longest prompt that is looked into, in bytes.
+const MAX_LENGTH: usize = 512;
 
 /// How the line editor behind a prompt shows itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +74,10 @@ impl Prompts {
             return None;
         }
         let as_before = self.editor.is_some_and(|of| same_editor(of, editor));
+        let is_next = follows && as_before && ends_at_once(&self.running);
+        if is_next && sets_prompt(&self.running) && !is_interpreter(trimmed) {
+            return Some(Kind::New);
+        }
         if follows && as_before && is_continuation(trimmed) && !starts_interpreter(&self.running) {
             return Some(Kind::Continuation);
         }
@@ -84,14 +94,41 @@ impl Prompts {
         let first = self.known.is_empty();
         let likely = match editor {
             Editor::BracketedPaste | Editor::AskCursor => {
-                first || changes || starts_shell(&self.running) || ends_like_shell(trimmed)
+                first || changes || is_next || starts_shell(&self.running) || ends_like_shell(trimmed)
             }
             Editor::Silent => {
                 let may_start = first || changes || starts_shell(&self.running);
-                may_start && (ends_like_shell(trimmed) || trimmed.ends_with('>'))
+                let looks_right = ends_like_shell(trimmed) || trimmed.ends_with('>');
+                is_next || (may_start && looks_right) || (first && !trimmed.ends_with([':', '?', ']', ')']))
             }
         };
         likely.then_some(Kind::New)
+    }
+
+    /// The prompt without the line behind it that the shell put there by itself.
+    pub(super) fn without_line<'a>(&self, prompt: &'a str, editor: Editor) -> &'a str {
+        if editor != Editor::BracketedPaste || prompt.len() > MAX_LENGTH {
+            return prompt;
+        }
+        let is_line = |end: &usize| {
+            let line = prompt[*end..].trim();
+            !line.is_empty() && !ends_like_shell(line) && !line.ends_with('>')
+        };
+        let end_of = |known: &str| Some(prompt.find(known)? + known.len()).filter(is_line);
+        let end = self.known.iter().filter(|(_, of)| *of == editor).find_map(|(known, _)| end_of(known));
+        let similar_at =
+            |start: usize| Some(start + self.similar(&prompt[start..], editor, None)?.len()).filter(is_line);
+        let similar = || prompt.char_indices().find_map(|(start, _)| similar_at(start));
+        end.or_else(similar).map_or(prompt, |end| &prompt[..end])
+    }
+
+    /// The prompt at the beginning of this row, if it looks like a known one, or like this one, but for its words.
+    pub(super) fn similar<'a>(&self, row: &'a str, editor: Editor, this: Option<&str>) -> Option<&'a str> {
+        let line = &row[..row.floor_char_boundary(MAX_LENGTH)];
+        let known = self.known.iter().rev().filter(|(_, of)| same_editor(*of, editor)).map(|(known, _)| known.as_str());
+        let this = this.filter(|prompt| prompt.len() <= MAX_LENGTH);
+        let shapes = this.into_iter().chain(known).map(shape).filter(|shape| is_telling(shape));
+        shapes.into_iter().find_map(|shape| with_shape(line, &shape))
     }
 
     /// Whether a shell with this prompt asks for the cursor each time.
@@ -100,7 +137,7 @@ impl Prompts {
             self.known.iter().filter(|(known, _)| prompt.ends_with(known.as_str())).map(|(_, of)| *of).peekable();
         match editors.peek() {
             Some(_) => editors.all(|editor| editor == Editor::AskCursor),
-            None => self.editor == Some(Editor::AskCursor),
+            None => self.editor == Some(Editor::AskCursor) && !starts_shell(&self.running),
         }
     }
 }
@@ -115,126 +152,9 @@ fn is_known((known, known_editor): &(String, Editor), prompt: &str, editor: Edit
     if !same_editor(*known_editor, editor) {
         return false;
     }
-    prompt.ends_with(known.as_str()) || (shape(known) == shape(prompt) && shape(known).len() > 2)
-}
-
-/// The prompt with each run of letters, digits and path characters as one `w`.
-fn shape(prompt: &str) -> String {
-    let mut shape = String::new();
-    for character in prompt.chars() {
-        let word = character.is_alphanumeric() || "/~._-+:".contains(character);
-        if !word {
-            shape.push(character);
-        } else if !shape.ends_with('w') {
-            shape.push('w');
-        }
-    }
-    shape
-}
-
-fn ends_like_shell(trimmed: &str) -> bool {
-    trimmed.ends_with(['$', '#', '%', '❯', '➜', 'λ', '»', '›', '⟩', '▶', '⇒', '→'])
-}
-
-fn asks_for_secret(trimmed: &str) -> bool {
-    static ASKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?i)(pass ?word|pass ?phrase|pass ?code|passwort|\bpin\b|\botp\b|secret|verification code|api[ _-]?key|token)[^:：]*[:：]$").ok()
-    });
-    ASKS.as_ref().is_none_or(|asks| asks.is_match(trimmed))
-}
-
-fn is_continuation(trimmed: &str) -> bool {
-    static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        let words = "for|while|until|if|then|else|elif|case|select|function|quote|dquote|bquote|heredoc|heredocd|cmdsubst|\
-                     mathsubst|braceparam|subsh|cursh|cmdand|cmdor|pipe|errpipe|array|always|repeat|foreach|nocorrect|cond|math";
-        Regex::new(&format!("^(?:(?:{words})(?: (?:{words}))*)?>$")).ok()
-    });
-    WORDS.as_ref().is_some_and(|words| words.is_match(trimmed))
-}
-
-/// Prompts of interpreters and database shells, whose lines are no shell commands.
-fn is_interpreter(trimmed: &str) -> bool {
-    static PROMPTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        let names = "sqlite|mysql|mariadb|mongo|mongosh|rs\\d*|test|ftp|lftp|sftp|tftp|telnet|redis|cqlsh|irb|pry|ghci|Prelude|\
-                     scala|julia|php|iex|erl|node|deno|lua|R|octave|gnuplot|bc|gdb|lldb|pdb|ipdb|jshell|groovy|ksql|spark-sql|\
-                     influx|etcdctl|zk|nslookup|parted|fdisk|gdisk|virsh|rabbitmq|presto|trino|duckdb|D|hive|impala|sql|SQL|SQLPLUS";
-        Regex::new(&format!(
-            r"(?x)^(?:>>>|\.\.\.|\s*\.\.\.>|In\ \[\d+\]:|\s*\.\.\.:|\s*->|(?:{names})(?:[\s(\[@:/].*)?>+|\((?:gdb|lldb|Pdb|ipdb|parted)[^)]*\)|
-                  redis\s.*>|[\w.:/@-]*[=('\x22*!^-][\#>]|[\d.:]+:\d+(?:\[\d+\])?>|irb\(.*|MariaDB\s\[.*|mysql.*>|.*\(yes/no.*\)\??|.*\[[yYnN]/[yYnN]\].*)$"
-        ))
-        .ok()
-    });
-    PROMPTS.as_ref().is_none_or(|prompts| prompts.is_match(trimmed))
-}
-
-fn starts_shell(command: &str) -> bool {
-    const SHELLS: [&str; 43] = [
-        "sh",
-        "bash",
-        "zsh",
-        "fish",
-        "ash",
-        "dash",
-        "ksh",
-        "mksh",
-        "csh",
-        "tcsh",
-        "busybox",
-        "rbash",
-        "nu",
-        "pwsh",
-        "xonsh",
-        "su",
-        "sudo",
-        "doas",
-        "ssh",
-        "mosh",
-        "chroot",
-        "nsenter",
-        "unshare",
-        "setpriv",
-        "runuser",
-        "login",
-        "newgrp",
-        "sg",
-        "kubectl",
-        "oc",
-        "docker",
-        "podman",
-        "nerdctl",
-        "crictl",
-        "ctr",
-        "exec",
-        "script",
-        "env",
-        "nix-shell",
-        "poetry",
-        "pipenv",
-        "telnet",
-        "lxc",
-    ];
-    let words: Vec<&str> = words(command).collect();
-    let runs_text = |index: usize| words.get(index + 1).is_some_and(|next| matches!(*next, "-c" | "-lc" | "-ec"));
-    words.iter().enumerate().any(|(index, word)| SHELLS.contains(word) && !runs_text(index))
-}
-
-/// Commands after which the shell's own prompt may look different.
-fn changes_prompt(command: &str) -> bool {
-    const MARKS: [&str; 5] = ["PS1=", "PS2=", "PROMPT=", "fish_prompt", "fish_greeting"];
-    MARKS.iter().any(|mark| command.contains(mark))
-        || words(command).any(|word| matches!(word, "source" | "." | "prompt"))
-}
-
-fn starts_interpreter(command: &str) -> bool {
-    const INTERPRETERS: [&str; 10] = ["node", "nodejs", "lua", "R", "tclsh", "ftp", "nslookup", "deno", "php", "bc"];
-    !command.contains("<<") && words(command).next().is_some_and(|word| INTERPRETERS.contains(&word))
-}
-
-/// The words of a command without the folders before them.
-fn words(command: &str) -> impl Iterator<Item = &str> {
-    const AT_MOST: usize = 64;
-    let words = command.split(|character: char| character.is_whitespace() || ";|&()`{}".contains(character));
-    words.filter(|word| !word.is_empty()).take(AT_MOST).map(|word| word.rsplit('/').next().unwrap_or(word))
+    let (known_shape, shape) = (shape(known), shape(prompt));
+    let same = known_shape == shape && shape.len() > 2;
+    same || prompt.ends_with(known.as_str()) || (is_telling(&known_shape) && shape.ends_with(&known_shape))
 }
 
 #[cfg(test)]
@@ -276,6 +196,49 @@ mod tests {
         ] {
             assert_eq!(after(command, prompt, editor), kind, "{command:?}, {prompt:?}");
         }
+    }
+
+    #[test]
+    fn what_stands_below_a_command_of_the_shell_itself_is_its_next_prompt() {
+        for editor in [Editor::BracketedPaste, Editor::Silent] {
+            let after = |command: &str, prompt: &str, follows: bool| {
+                let mut prompts = Prompts::default();
+                prompts.submitted("/srv: ", editor, Kind::New, command);
+                prompts.judge(prompt, editor, follows)
+            };
+            assert_eq!(after("cd app", "/srv/app: ", true), Some(Kind::New));
+            assert_eq!(after("PS1='> '", "> ", true), Some(Kind::New));
+            assert_eq!(after("if false; then", "elif-then> ", true), Some(Kind::Continuation));
+            assert_eq!(after("cd app", "Overwrite? ", false), None);
+            assert_eq!(after("cd app; ./ask", "Name: ", true), None);
+            assert_eq!(after("cd app", "Password: ", true), None);
+        }
+    }
+
+    #[test]
+    fn the_first_prompt_need_not_look_like_one_unless_it_asks() {
+        for (prompt, kind) in [("λ srv ", Some(Kind::New)), ("login: ", None), ("Continue? ", None), (">>> ", None)] {
+            assert_eq!(Prompts::default().judge(prompt, Editor::Silent, false), kind, "{prompt:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_behind_a_prompt_is_no_part_of_it() {
+        let mut prompts = Prompts::default();
+        prompts.submitted("10:00:01 /srv % ", Editor::BracketedPaste, Kind::New, "ls");
+        for (prompt, without) in [
+            ("10:00:01 /srv % echo a", "10:00:01 /srv % "),
+            ("echo a10:00:02 /tmp % echo a", "echo a10:00:02 /tmp % "),
+            ("10:00:01 /srv % ", "10:00:01 /srv % "),
+            ("10:00:01 /srv % app> ", "10:00:01 /srv % app> "),
+        ] {
+            assert_eq!(prompts.without_line(prompt, Editor::BracketedPaste), without);
+        }
+        assert_eq!(prompts.similar("11:11:11 / % id", Editor::BracketedPaste, None), Some("11:11:11 / % "));
+        assert_eq!(prompts.similar("11:11:11 / # id", Editor::BracketedPaste, None), None);
+        assert_eq!(prompts.similar("[N] pod > id", Editor::BracketedPaste, Some("[I] pod > ")), Some("[N] pod > "));
+        let long = "w".repeat(1_000_000);
+        assert_eq!(prompts.without_line(&long, Editor::BracketedPaste), long);
     }
 
     #[test]

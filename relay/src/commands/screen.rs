@@ -1,12 +1,16 @@
 //! The screen as the person sees it, and the text of its rows.
 
 mod model;
+mod rows;
 
 use avt::{Line, Position, ScreenKind};
 use podlatch_protocol::terminal::TerminalSize;
 
 use model::Model;
 pub(super) use model::Remembered;
+pub(super) use rows::{
+    Row, find_prompt, find_suffix, same_but_blanks, shows, text, without_right_prompt, wrapped_by_busybox,
+};
 
 /// Rows that one command may span; a longer one loses its beginning.
 const MAX_COMMAND_ROWS: usize = 300;
@@ -90,14 +94,13 @@ impl Screen {
 
     /// What is left and right of the cursor in its row; the left part with the rows that wrap into it.
     pub(super) fn around_cursor(&self) -> (String, String) {
-        let mut rows = self.rows(0);
+        let mut rows = self.rows_while(0, |row| row.wrapped);
         let Some(row) = rows.pop() else { return Default::default() };
         let line = self.model.terminal().screen().line(self.model.terminal().cursor().row);
         let cells = line.map_or(&[][..], Line::cells);
         let column = self.model.terminal().cursor().col.min(cells.len());
         let before = cells[..column].iter().filter(|cell| cell.width() > 0).count().min(row.characters.len());
-        let first = rows.iter().rposition(|row| !row.wrapped).map_or(0, |last| last + 1);
-        let above = rows[first..].iter().flat_map(|row| &row.characters);
+        let above = rows.iter().flat_map(|row| &row.characters);
         let left = above.chain(&row.characters[..before]).collect();
         let right: String = row.characters[before..].iter().collect();
         (left, right.trim().to_owned())
@@ -110,29 +113,34 @@ impl Screen {
         line.cells().iter().rev().map(avt::Cell::char).find(|character| *character != ' ')
     }
 
-    /// The rows that end `above_cursor` rows above the cursor's, at most [`MAX_COMMAND_ROWS`].
-    pub(super) fn rows(&self, above_cursor: usize) -> Vec<Row> {
-        let all: Vec<&Line> = self.model.terminal().screen().all_lines().collect();
-        let (_, height) = self.model.terminal().size();
-        let end =
-            (all.len().saturating_sub(height) + self.model.terminal().cursor().row + 1).saturating_sub(above_cursor);
-        let end = end.min(all.len());
-        let start = end.saturating_sub(MAX_COMMAND_ROWS);
+    /// The rows that end `above_cursor` rows above the cursor's.
+    pub(super) fn rows(&self, above_cursor: usize, at_most: usize) -> Vec<Row> {
+        let (all, end) = self.lines_to(above_cursor);
+        let start = end.saturating_sub(at_most);
         (start..end).map(|index| Row::new(all[index], all.get(index + 1).copied())).collect()
+    }
+
+    /// All lines, and how many come before those below the row that many rows above the cursor's.
+    fn lines_to(&self, above_cursor: usize) -> (Vec<&Line>, usize) {
+        let terminal = self.model.terminal();
+        let all: Vec<&Line> = terminal.screen().all_lines().collect();
+        let to_cursor = all.len().saturating_sub(terminal.size().1) + terminal.cursor().row + 1;
+        let end = to_cursor.saturating_sub(above_cursor).min(all.len());
+        (all, end)
     }
 
     /// The rows of the logical line that ends that many rows above the cursor's. Cheap for a short line.
     pub(super) fn logical_line(&self, above_cursor: usize) -> Vec<Row> {
-        let screen = self.model.terminal().screen();
-        let all: Vec<&Line> = screen.all_lines().collect();
-        let (_, height) = self.model.terminal().size();
-        let end =
-            (all.len().saturating_sub(height) + self.model.terminal().cursor().row + 1).saturating_sub(above_cursor);
-        let end = end.min(all.len());
+        self.rows_while(above_cursor, |row| row.joins)
+    }
+
+    /// The row that many rows above the cursor's, below those above it which go on.
+    fn rows_while(&self, above_cursor: usize, goes_on: impl Fn(&Row) -> bool) -> Vec<Row> {
+        let (all, end) = self.lines_to(above_cursor);
         let mut rows: Vec<Row> = Vec::new();
         for index in (end.saturating_sub(MAX_COMMAND_ROWS)..end).rev() {
             let row = Row::new(all[index], all.get(index + 1).copied());
-            if !rows.is_empty() && !row.joins {
+            if !rows.is_empty() && !goes_on(&row) {
                 break;
             }
             rows.push(row);
@@ -156,11 +164,12 @@ impl Screen {
         rows
     }
 
-    /// As [`Screen::rows`], from a remembered row on, if that is still there.
-    pub(super) fn rows_from(&self, first: Remembered, above_cursor: usize) -> Vec<Row> {
-        let mut rows = self.rows(above_cursor);
+    /// As [`Screen::rows`], from the row on in which the line editor began its line, if that is still there.
+    pub(super) fn line_rows(&self, above_cursor: usize) -> Vec<Row> {
+        let mut rows = self.rows(above_cursor, MAX_COMMAND_ROWS);
         let last = self.row(above_cursor);
-        let first = self.model.find(first).map(|position| position.row);
+        let row_of = |what| self.model.find(what).map(|position| position.row);
+        let first = row_of(Remembered::LineBegin).or_else(|| Some(row_of(Remembered::AboveLine)? + 1));
         if let (Some(first), Some(last)) = (first, last) {
             let count = usize::try_from(last - first + 1).unwrap_or(0).clamp(1, rows.len().max(1));
             rows.drain(..rows.len().saturating_sub(count));
@@ -193,97 +202,6 @@ impl Screen {
         let cursor = isize::try_from(self.model.terminal().cursor().row).ok()?;
         cursor.checked_sub_unsigned(above_cursor)
     }
-}
-
-/// A row of the screen.
-pub(super) struct Row {
-    /// All of its characters, blanks at its end included.
-    pub(super) characters: Vec<char>,
-    /// The next row goes on with the same line, as the terminal knows it.
-    wrapped: bool,
-    /// The next row goes on with the same line, or it looks so: some shells wrap lines by themselves.
-    joins: bool,
-}
-
-impl Row {
-    fn new(line: &Line, next: Option<&Line>) -> Self {
-        let cells = line.cells();
-        let full = cells.last().is_some_and(|cell| cell.width() == 0 || cell.char() != ' ');
-        let next_is_wide = next.and_then(|next| next.cells().first()).is_some_and(|cell| cell.width() == 2);
-        let nearly_full = next_is_wide && cells.iter().rev().nth(1).is_some_and(|cell| cell.char() != ' ');
-        let mut characters: Vec<char> = cells.iter().filter(|cell| cell.width() > 0).map(avt::Cell::char).collect();
-        let wrapped = line.is_wrapped();
-        if !full && nearly_full {
-            characters.pop();
-        }
-        Self { characters, wrapped, joins: wrapped || full || nearly_full }
-    }
-
-    /// A row for tests.
-    #[cfg(test)]
-    pub(super) fn of(text: &str, width: usize) -> Self {
-        let mut characters: Vec<char> = text.chars().collect();
-        let joins = characters.len() >= width;
-        characters.resize(width.max(characters.len()), ' ');
-        Self { characters, wrapped: joins, joins }
-    }
-}
-
-/// The text of rows: lines that wrap are joined, others end with `\n`, blanks at their ends are gone.
-pub(super) fn text(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for (index, row) in rows.iter().enumerate() {
-        text.extend(&row.characters);
-        let last = index + 1 == rows.len();
-        if last || !row.joins {
-            text.truncate(text.trim_end_matches(' ').len());
-        }
-        if !last && !row.joins {
-            text.push('\n');
-        }
-    }
-    text
-}
-
-/// The last row at which a line begins with `prompt`, which may go on in the rows below.
-pub(super) fn find_prompt(rows: &[Row], prompt: &str) -> Option<usize> {
-    let starts_here = |first: &usize| {
-        let mut characters = rows[*first..].iter().flat_map(|row| &row.characters);
-        prompt.chars().all(|wanted| characters.next() == Some(&wanted))
-    };
-    (0..rows.len()).rev().find(starts_here)
-}
-
-/// Where the expected text begins in a text that ends with it, as a byte index; blanks between characters do not count.
-pub(super) fn find_suffix(text: &str, expected: &str) -> Option<usize> {
-    let mut rest = text;
-    for wanted in expected.chars().rev().filter(|character| !character.is_whitespace()) {
-        rest = rest.trim_end();
-        let last = rest.chars().next_back().filter(|shown| shows(*shown, wanted))?;
-        rest = &rest[..rest.len() - last.len_utf8()];
-    }
-    // Blanks before the text are its own, but for the one that ends most prompts.
-    let blanks = rest.len() - rest.trim_end_matches(' ').len();
-    let leading = expected.chars().take_while(|character| *character == ' ').count();
-    Some(rest.len() - leading.min(blanks.saturating_sub(1)))
-}
-
-/// Whether a text on the screen is the expected one but for blanks: those at the ends of rows cannot be seen.
-pub(super) fn same_but_blanks(text: &str, expected: &str) -> bool {
-    let mut shown = text.chars().filter(|character| !character.is_whitespace());
-    let mut wanted = expected.chars().filter(|character| !character.is_whitespace());
-    loop {
-        match (shown.next(), wanted.next()) {
-            (None, None) => return true,
-            (Some(shown), Some(wanted)) if shows(shown, wanted) => {}
-            _ => return false,
-        }
-    }
-}
-
-/// Shells show a question mark for characters that they do not know.
-fn shows(shown: char, typed: char) -> bool {
-    shown == typed || (!typed.is_ascii() && matches!(shown, '?' | char::REPLACEMENT_CHARACTER))
 }
 
 #[cfg(test)]
@@ -323,31 +241,13 @@ mod tests {
         assert_eq!(screen.around_cursor().0, "abcdefghijklmnopqrs");
     }
 
-    #[test]
-    fn the_nearest_prompt_counts() {
-        let rows = ["$ one", "out", "$ two"].map(|text| Row::of(text, 20));
-        assert_eq!(find_prompt(&rows, "$ "), Some(2));
-        assert_eq!(find_prompt(&rows, "# "), None);
-        let rows = ["long-pro", "mpt$ ls"].map(|text| Row::of(text, 8));
-        assert_eq!(find_prompt(&rows, "long-prompt$ "), Some(0));
-    }
-
-    #[test]
-    fn a_suffix_is_found_whatever_blanks_the_screen_shows() {
-        assert_eq!(find_suffix("$ echo  a", "echo a"), Some(2));
-        assert_eq!(find_suffix("$  ls", " ls"), Some(2));
-        assert_eq!(find_suffix("$ ls", " ls"), Some(2));
-        assert_eq!(find_suffix("$ ls", "la"), None);
-        assert_eq!(find_suffix("ls", "xls"), None);
-    }
-
     /// All that can be seen, and what is remembered.
     #[derive(Debug, PartialEq)]
     struct Looks {
         lines: Vec<(String, bool)>,
         cursor: (usize, usize),
         on_alternate: bool,
-        remembered: [Option<Position>; 2],
+        remembered: [Option<Position>; 3],
     }
 
     fn looks(screen: &Screen) -> Looks {
@@ -357,7 +257,8 @@ mod tests {
             .all_lines()
             .map(|line| (line.cells().iter().map(avt::Cell::char).collect(), line.is_wrapped()));
         let cursor = (terminal.cursor().col, terminal.cursor().row);
-        let remembered = [Remembered::LineBegin, Remembered::AcceptedLine].map(|what| screen.model.find(what));
+        let remembered = [Remembered::LineBegin, Remembered::AcceptedLine, Remembered::AboveLine]
+            .map(|what| screen.model.find(what));
         Looks { lines: lines.collect(), cursor, on_alternate: screen.on_alternate(), remembered }
     }
 
@@ -387,6 +288,7 @@ mod tests {
                     screen.feed(piece.as_bytes());
                     match index {
                         5 => screen.remember_row(Remembered::LineBegin, 0),
+                        7 => screen.remember_row(Remembered::AboveLine, 1),
                         9 => screen.remember_row(Remembered::AcceptedLine, 1),
                         14 => screen.resize(TerminalSize::clamped(resized, rows)),
                         _ => {}
@@ -405,6 +307,6 @@ mod tests {
             screen.resize(TerminalSize::clamped(side * 5, 1_000 / side));
             screen.feed(&[0xe4, 0xbd, 0xa0, 0xff, 0xe4]);
         }
-        assert!(screen.rows(5_000).is_empty());
+        assert!(screen.rows(5_000, MAX_COMMAND_ROWS).is_empty());
     }
 }

@@ -41,6 +41,14 @@ pub(super) struct Line {
     pub(super) number: u64,
 }
 
+impl Line {
+    /// Whether nothing but the time tells them apart.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let what = |line: &Self| (line.exact, line.moved, line.submit);
+        what(self) == what(other) && self.text == other.text
+    }
+}
+
 /// The line that is being typed, and the submitted ones.
 #[derive(Debug, Default)]
 pub(super) struct Typed {
@@ -54,11 +62,23 @@ pub(super) struct Typed {
 struct Current {
     characters: Vec<char>,
     cursor: usize,
-    inexact: bool,
-    moved: bool,
+    known: Known,
     touched: bool,
     /// When the last key came.
     at: Option<UnixMillis>,
+}
+
+/// What of the line is known from the keys.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    #[default]
+    All,
+    /// What was typed after the last key of unknown effect.
+    End,
+    /// As `End`, but it need not be the end of the line.
+    Somewhere,
+    /// Nothing: what is typed is searched for in the history.
+    Search,
 }
 
 impl Typed {
@@ -75,9 +95,18 @@ impl Typed {
         }
     }
 
+    /// Forgets the lines that a program read which ended now; what was typed just before may be for the shell.
+    pub(super) fn forget_answered(&mut self, now: UnixMillis) {
+        self.lines.retain(|line| line.at.plus(LINE_UNREAD) > now);
+    }
+
     pub(super) fn key(&mut self, key: Key, at: UnixMillis) {
         match key {
             Key::Enter => self.submit(Submit::Enter, at),
+            Key::EnterAndNext => {
+                self.submit(Submit::Enter, at);
+                self.current = Current { known: Known::End, touched: true, at: Some(at), ..Current::default() };
+            }
             Key::Interrupt => self.submit(Submit::Interrupt, at),
             Key::DeleteOrEnd if !self.current.touched => self.submit(Submit::EndOfInput, at),
             key => {
@@ -95,7 +124,14 @@ impl Typed {
         let text = current.characters.into_iter().collect();
         self.number = number_at(at).max(self.number + 1);
         let number = self.number;
-        self.lines.push_back(Line { text, exact: !current.inexact, moved: current.moved, submit, at, number });
+        self.lines.push_back(Line {
+            text,
+            exact: current.known == Known::All,
+            moved: current.known == Known::Somewhere,
+            submit,
+            at,
+            number,
+        });
     }
 }
 
@@ -107,6 +143,9 @@ fn number_at(at: UnixMillis) -> u64 {
 impl Current {
     fn edit(&mut self, key: Key) {
         self.touched = true;
+        if self.known == Known::Search && matches!(key, Key::Insert(_) | Key::Backspace | Key::Search) {
+            return;
+        }
         let at_end = self.cursor == self.characters.len();
         match key {
             Key::Insert(character) if self.characters.len() < MAX_CHARACTERS => {
@@ -122,17 +161,23 @@ impl Current {
             }
             Key::Left if self.cursor > 0 => self.cursor -= 1,
             Key::Right if !at_end => self.cursor += 1,
-            Key::Home if !self.inexact => self.cursor = 0,
+            Key::Home if self.known == Known::All => self.cursor = 0,
             Key::End if !at_end => self.cursor = self.characters.len(),
-            Key::KillForward if !self.inexact => self.characters.truncate(self.cursor),
+            Key::KillForward if self.known == Known::All => self.characters.truncate(self.cursor),
             // At the end of the line every shell kills all of it, and knows the line again.
-            Key::KillBack if at_end => *self = Self { touched: true, ..Self::default() },
+            Key::KillBack if at_end && self.known != Known::Search => *self = Self { touched: true, ..Self::default() },
             Key::Redraw => {}
-            Key::Backspace | Key::Delete | Key::DeleteOrEnd | Key::Left if !self.inexact => {}
+            Key::Backspace | Key::Delete | Key::DeleteOrEnd | Key::Left if self.known == Known::All => {}
             // At the end of a line, Right and End accept what the shell suggests; the others are unknown by nature.
             _ => {
                 let moved = matches!(key, Key::Left | Key::Home | Key::Right | Key::KillForward);
-                *self = Self { inexact: true, touched: true, moved, ..Self::default() };
+                let known = match self.known {
+                    _ if key == Key::Search => Known::Search,
+                    Known::Search => Known::Somewhere,
+                    _ if moved => Known::Somewhere,
+                    _ => Known::End,
+                };
+                *self = Self { known, touched: true, ..Self::default() };
             }
         }
     }

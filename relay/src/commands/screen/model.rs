@@ -15,10 +15,12 @@ pub(in crate::commands) enum Remembered {
     LineBegin,
     /// The last one of the line that was accepted last.
     AcceptedLine,
+    /// The one above [`Remembered::LineBegin`], which stays when the line editor draws its line again.
+    AboveLine,
 }
 
 /// How many there are.
-const REMEMBERED: usize = 2;
+const REMEMBERED: usize = 3;
 
 /// A terminal that is made when it is looked at.
 pub(super) struct Model {
@@ -110,8 +112,8 @@ impl Awake {
             text.push_str("\x1b[H");
         }
         text.push_str(&self.terminal.dump());
-        let remembered =
-            [0, 1].map(|index: usize| self.remembered[index].as_ref().and_then(|anchor| self.terminal.resolve(anchor)));
+        let remembered = [0, 1, 2]
+            .map(|index: usize| self.remembered[index].as_ref().and_then(|anchor| self.terminal.resolve(anchor)));
         Drawing { columns, rows, text: text.into(), remembered }
     }
 }
