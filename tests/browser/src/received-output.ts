@@ -3,6 +3,7 @@ import type { Page } from 'playwright-core';
 
 const INPUT = 0x01;
 const OUTPUT = 0x11;
+const LEFT_OUT = 0x14;
 const HEADER_BYTES = 9;
 
 export class ReceivedOutput {
@@ -21,7 +22,10 @@ export class ReceivedOutput {
           this.#interrupted = this.#end;
       });
       socket.on('framereceived', ({ payload }) => {
-        if (typeof payload !== 'string' && payload[0] === OUTPUT) this.#take(payload);
+        if (typeof payload === 'string') return;
+        if (payload[0] === OUTPUT) this.#take(payload);
+        // What an interrupt overtook is not sent; it counts as having come.
+        if (payload[0] === LEFT_OUT) this.#end = Math.max(this.#end ?? 0, Number(payload.readBigUInt64BE(1)));
       });
     });
   }

@@ -22,6 +22,10 @@ impl Owner {
             Command::Input { writer, offset, bytes } => self.handle_input(writer, offset, bytes),
             Command::Resize(size) => self.size.want(size),
             Command::Rendered { viewer, offset } => self.handle_rendered(viewer, offset),
+            Command::Skipped { viewer, offset } => {
+                self.credit.hurry(Instant::now());
+                self.handle_rendered(viewer, offset);
+            }
             Command::Window { viewer, bytes } => self.credit.flow.handle_window(viewer, bytes),
             Command::Leave(viewer) => self.leave(viewer),
             Command::End(cause) => return self.close(cause),
