@@ -14,8 +14,8 @@ const LASTS: Duration = Duration::from_secs(3);
 /// After something else was typed, most of what comes is the answer to that.
 const LASTS_AFTER_INPUT: Duration = Duration::from_millis(300);
 
-/// How often the viewer gets the end of what came.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// How often the viewer gets the end of what came: a slow browser needs a moment to draw each.
+const INTERVAL: Duration = Duration::from_millis(150);
 
 /// So much goes out as it comes, in bytes: an echo, a prompt, a screen that is drawn anew. A slow browser needs a tenth of a
 /// second for it where the lines are short.
