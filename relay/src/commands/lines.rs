@@ -105,7 +105,8 @@ impl Lines {
     /// Follows output, and calls `on_line` for each line that is accepted in it.
     pub(super) fn output(&mut self, bytes: &[u8], at: UnixMillis, mut on_line: impl FnMut(Accepted)) {
         if self.bracketed && self.drawn.is_none() && self.last_output.is_some_and(|last| at >= last.plus(QUIET)) {
-            self.drawn = Some(self.screen.around_cursor().0).filter(|prompt| !prompt.trim().is_empty());
+            let left = self.screen.around_cursor().0;
+            self.drawn = Some(self.typed.without_echo(&left).to_owned()).filter(|prompt| !prompt.trim().is_empty());
         }
         self.screen.settle();
         let on_alternate = self.screen.on_alternate();
@@ -233,8 +234,14 @@ impl Lines {
         let below = usize::from(self.screen.cursor_at_line_start());
         let rows = self.screen.line_rows(below);
         self.screen.forget_row(Remembered::LineBegin);
-        let place = Place::new(rows, below, Editor::BracketedPaste);
-        let found = self.at_editor(&place)?;
+        let mut place = Place::new(rows, below, Editor::BracketedPaste);
+        let mut found = self.at_editor(&place);
+        if found.is_none() && !self.typed.lines.is_empty() {
+            // The row in which the line began may have been drawn anew elsewhere.
+            place = Place::new(self.screen.all_rows(below), below, Editor::BracketedPaste);
+            found = self.at_known_prompt(&place).filter(|found| self.is_typed(found));
+        }
+        let found = found?;
         let kind = self.judge(&found, &place)?;
         let line = self.consume(&found)?;
         self.accept(&found, kind, &place, &line)

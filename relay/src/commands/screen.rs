@@ -120,6 +120,11 @@ impl Screen {
         (start..end).map(|index| Row::new(all[index], all.get(index + 1).copied())).collect()
     }
 
+    /// As many of the rows that end there as one command may span.
+    pub(super) fn all_rows(&self, above_cursor: usize) -> Vec<Row> {
+        self.rows(above_cursor, MAX_COMMAND_ROWS)
+    }
+
     /// All lines, and how many come before those below the row that many rows above the cursor's.
     fn lines_to(&self, above_cursor: usize) -> (Vec<&Line>, usize) {
         let terminal = self.model.terminal();

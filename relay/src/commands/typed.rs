@@ -87,6 +87,16 @@ impl Typed {
         !self.current.touched
     }
 
+    /// What stands left of the cursor without the echo of what is typed now.
+    pub(super) fn without_echo<'a>(&self, left: &'a str) -> &'a str {
+        const AT_MOST: usize = 64;
+        let typed: String = self.current.characters.iter().take(AT_MOST).collect();
+        let known = self.current.known == Known::All;
+        let ends = typed.char_indices().map(|(start, character)| start + character.len_utf8()).filter(|_| known);
+        let echoes = ends.map(|end| &typed[..end]).filter(|echo| !echo.trim().is_empty());
+        echoes.rev().find_map(|echo| left.strip_suffix(echo)).unwrap_or(left)
+    }
+
     /// Forgets what was typed so long ago that its echo should have come: it went elsewhere than to a prompt.
     pub(super) fn forget_unread(&mut self, now: UnixMillis) {
         self.lines.retain(|line| line.at.plus(LINE_UNREAD) > now);
@@ -221,6 +231,19 @@ mod tests {
             let line = line(&[&inserted("ab")[..], &[key], &inserted("cd")].concat());
             assert_eq!((line.text.as_str(), line.exact), ("cd", false));
         }
+    }
+
+    #[test]
+    fn the_echo_of_what_is_typed_is_no_part_of_the_prompt() {
+        let mut typed = Typed::default();
+        for key in inserted("gst") {
+            typed.key(key, UnixMillis::new(0));
+        }
+        for left in ["pod# ", "pod# g", "pod# gst"] {
+            assert_eq!(typed.without_echo(left), "pod# ");
+        }
+        typed.key(Key::Other, UnixMillis::new(0));
+        assert_eq!(typed.without_echo("pod# gst"), "pod# gst");
     }
 
     #[test]

@@ -63,15 +63,20 @@ impl Lines {
     /// one looks different each time: it shows the time, or how the last command ended.
     pub(super) fn at_editor(&self, place: &Place) -> Option<Found> {
         let known = self.at_known_prompt(place);
-        let is_typed = |found: &Found| matching::typed_line(&self.typed.lines, &found.text).is_some();
-        if let Some(found) = known.as_ref().filter(|found| is_typed(found)) {
+        if let Some(found) = known.as_ref().filter(|found| self.is_typed(found)) {
             return Some(found.clone());
         }
         let nearer = |found: &Found| known.as_ref().is_none_or(|known| found.first_row > known.first_row);
         let believed = |found: &Found| known.is_none() || self.judge(found, place).is_some();
         let other = self.by_expectation(place).filter(|found| nearer(found) && believed(found));
-        let other = other.or_else(|| self.at_prompt(place, self.drawn.as_deref()?).filter(nearer));
+        let other = other
+            .or_else(|| self.at_prompt(place, self.drawn.as_deref()?).filter(|found| nearer(found) && believed(found)));
         other.or_else(|| self.at_similar_prompt(place).filter(nearer)).or(known)
+    }
+
+    /// Whether what was found is what was typed.
+    pub(super) fn is_typed(&self, found: &Found) -> bool {
+        matching::typed_line(&self.typed.lines, &found.text).is_some()
     }
 
     /// The text of a typed line where no prompt is known.
