@@ -19,6 +19,9 @@ const FIRST_WINDOW_BYTES: u64 = 64 * 1024;
 /// Least output that may be under way to a viewer, in bytes, however little it asks for: a screen that is drawn anew.
 const SMALLEST_WINDOW_BYTES: u64 = 32 * 1024;
 
+/// Output that may be under way which nobody is to draw, in bytes: what an interrupt overtook, from agents far away too.
+const SKIPPING_WINDOW_BYTES: u64 = 1024 * 1024;
+
 /// Output that may be produced while nobody looks, in bytes.
 const UNWATCHED_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -42,6 +45,14 @@ pub(super) struct Flow {
 struct Viewer {
     rendered: u64,
     window: u64,
+    /// It came so far by skipping.
+    skipped: Option<u64>,
+}
+
+impl Viewer {
+    fn window(&self) -> u64 {
+        if self.skipped == Some(self.rendered) { SKIPPING_WINDOW_BYTES } else { self.window }
+    }
 }
 
 impl Flow {
@@ -52,7 +63,7 @@ impl Flow {
 
     pub(super) fn join(&mut self, viewer: ViewerId, offset: u64) {
         let window = self.viewers.get(&viewer).map_or(FIRST_WINDOW_BYTES, |known| known.window);
-        self.viewers.insert(viewer, Viewer { rendered: offset, window });
+        self.viewers.insert(viewer, Viewer { rendered: offset, window, skipped: None });
     }
 
     pub(super) fn leave(&mut self, viewer: ViewerId) {
@@ -64,6 +75,14 @@ impl Flow {
         if let Some(known) = self.viewers.get_mut(&viewer) {
             known.rendered = offset.min(end).max(known.rendered);
             self.furthest = self.furthest.max(known.rendered);
+        }
+    }
+
+    /// The viewer need not draw what is below `offset`, and waits for what comes behind.
+    pub(super) fn handle_skipped(&mut self, viewer: ViewerId, offset: u64, end: u64) {
+        self.handle_rendered(viewer, offset, end);
+        if let Some(known) = self.viewers.get_mut(&viewer) {
+            known.skipped = Some(known.rendered);
         }
     }
 
@@ -96,11 +115,11 @@ impl Flow {
 
     /// The smallest growth that is worth a message, in bytes.
     pub(super) fn step(&self) -> u64 {
-        self.fastest().map_or(FIRST_WINDOW_BYTES, |viewer| viewer.window) / STEPS_PER_WINDOW
+        self.fastest().map_or(FIRST_WINDOW_BYTES, Viewer::window) / STEPS_PER_WINDOW
     }
 
     fn fastest(&self) -> Option<&Viewer> {
-        self.viewers.values().max_by_key(|viewer| viewer.rendered + viewer.window)
+        self.viewers.values().max_by_key(|viewer| viewer.rendered + viewer.window())
     }
 
     /// Raises the limit by so much, and says what it is now, in source bytes.
@@ -113,7 +132,7 @@ impl Flow {
     /// back, a Ctrl-C works as soon as ever.
     fn limit(&self, end: Position) -> u64 {
         let recorded = match self.fastest() {
-            Some(viewer) => viewer.rendered + viewer.window,
+            Some(viewer) => viewer.rendered + viewer.window(),
             None => (self.furthest + UNWATCHED_BYTES).min(end.recorded + FIRST_WINDOW_BYTES),
         };
         recorded + end.stripped()
@@ -170,6 +189,20 @@ mod tests {
             flow.join(A, given);
             assert_eq!(grant(&mut flow, 0), Some(2 * given), "it is still as slow");
         }
+    }
+
+    #[test]
+    fn what_is_skipped_comes_fast_however_slowly_the_viewer_draws() {
+        let mut flow = Flow::at(0);
+        flow.join(A, 0);
+        flow.handle_window(A, 0);
+        flow.handle_skipped(A, 100_000, 100_000);
+        assert_eq!(grant(&mut flow, 100_000), Some(100_000 + SKIPPING_WINDOW_BYTES));
+        flow.handle_rendered(A, 60_000, 2_000_000);
+        flow.handle_skipped(A, 2_000_000, 2_000_000);
+        assert_eq!(grant(&mut flow, 2_000_000), Some(2_000_000 + SKIPPING_WINDOW_BYTES));
+        flow.handle_rendered(A, 4_000_000, 4_000_000);
+        assert_eq!(grant(&mut flow, 4_000_000), Some(4_000_000 + SMALLEST_WINDOW_BYTES), "it draws again");
     }
 
     #[test]

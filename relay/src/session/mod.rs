@@ -102,6 +102,10 @@ enum Command {
         viewer: ViewerId,
         offset: u64,
     },
+    Skipped {
+        viewer: ViewerId,
+        offset: u64,
+    },
     Window {
         viewer: ViewerId,
         bytes: u64,
@@ -156,6 +160,12 @@ impl SessionHandle {
     /// A viewer has rendered everything below `offset`. Cancel safe.
     pub(crate) async fn rendered(&self, viewer: ViewerId, offset: u64) {
         self.send(Command::Rendered { viewer, offset }).await;
+    }
+
+    /// A viewer need not draw what is below `offset`: somebody interrupted what wrote it, and waits for what comes behind.
+    /// Cancel safe.
+    pub(crate) async fn skipped(&self, viewer: ViewerId, offset: u64) {
+        self.send(Command::Skipped { viewer, offset }).await;
     }
 
     /// A viewer wants so many bytes under way at most. Cancel safe.

@@ -23,6 +23,7 @@ const RENDERED: u8 = 0x02;
 const OUTPUT: u8 = 0x11;
 const APPLIED: u8 = 0x12;
 const SNAPSHOT: u8 = 0x13;
+const LEFT_OUT: u8 = 0x14;
 
 /// Kind and offset.
 const BINARY_HEADER_BYTES: usize = 9;
@@ -256,6 +257,11 @@ pub(crate) fn output(offset: u64, bytes: &[u8]) -> Bytes {
 
 pub(crate) fn snapshot(offset: u64, bytes: &[u8]) -> Bytes {
     binary(SNAPSHOT, offset, bytes)
+}
+
+/// In place of the output from what was sent before up to `end`, `bytes` are drawn.
+pub(crate) fn left_out(end: u64, bytes: &[u8]) -> Bytes {
+    binary(LEFT_OUT, end, bytes)
 }
 
 pub(crate) fn applied(offset: u64) -> Bytes {

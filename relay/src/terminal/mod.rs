@@ -2,8 +2,10 @@
 //!
 //! Reading and writing are two loops that never wait for each other, so a browser that does not read can still type Ctrl-C.
 
+mod leaving_out;
 mod message;
 mod observing;
+mod overtaken;
 mod reading;
 mod upgrade;
 mod writing;
@@ -212,10 +214,12 @@ impl Terminals {
 
     async fn run(&self, socket: &mut Socket, view: View<'_>, joined: Joined, start: writing::Start) -> SocketClose {
         let (rendered, follow) = watch::channel(start.offset);
-        let news = writing::News { input: joined.input, rendered: follow, size: None };
+        let (typed, follow_typed) = watch::channel(overtaken::Typed::Other);
+        let typing = writing::Typing { viewer: view.viewer, typed: follow_typed };
+        let news = writing::News { input: joined.input, rendered: follow, size: None, typing: Some(typing) };
         let (mut sink, stream) = socket.split();
         let close = tokio::select! {
-            close = reading::read(&view, stream, rendered) => close,
+            close = reading::read(&view, stream, rendered, typed) => close,
             close = writing::write(&view.shown, &mut sink, news, start) => close,
             () = self.draining.cancelled() => SocketClose::GoingAway,
         };

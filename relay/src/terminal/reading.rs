@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::warn;
 
 use super::message::FromClient;
+use super::overtaken::Typed;
 use super::{Shown, Socket, View};
 
 /// Silence of a client, which is pinged every 15 s, after which it is taken for gone.
@@ -22,6 +23,7 @@ pub(super) async fn read(
     view: &View<'_>,
     mut stream: SplitStream<&mut Socket>,
     rendered: watch::Sender<u64>,
+    typed: watch::Sender<Typed>,
 ) -> SocketClose {
     let Shown { handle, traffic, .. } = &view.shown;
     loop {
@@ -32,6 +34,7 @@ pub(super) async fn read(
         match message {
             FromClient::Input { offset, bytes } => {
                 traffic.note_input(bytes.len());
+                typed.send_replace(Typed::of(offset, &bytes));
                 handle.input(view.writer, offset, bytes).await;
             }
             FromClient::Rendered { offset } => {

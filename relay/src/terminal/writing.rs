@@ -9,14 +9,16 @@ use podlatch_protocol::close::SocketClose;
 use podlatch_protocol::limits::MAX_CHUNK_BYTES;
 use podlatch_protocol::terminal::TerminalSize;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::warn;
 
+use super::leaving_out;
 use super::message::{self, AgentState, EndedMessage, LifeMessage, ToClient};
+use super::overtaken::{Due, LastEnd, Overtaken, Typed};
 use super::{MAX_REPLAY_BYTES, Shown, Socket};
 use crate::recording::ReadError;
-use crate::session::{InputView, LifeView, SessionHandle, Status, VIEWER_WINDOW_BYTES};
+use crate::session::{InputView, LifeView, SessionHandle, Status, VIEWER_WINDOW_BYTES, ViewerId};
 
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -52,9 +54,25 @@ pub(super) struct News {
     pub(super) rendered: watch::Receiver<u64>,
     /// The terminal's size, where others choose it.
     pub(super) size: Option<watch::Receiver<Option<TerminalSize>>>,
+    /// What it types, where it may.
+    pub(super) typing: Option<Typing>,
+}
+
+/// What a viewer types, as far as its output depends on it.
+pub(super) struct Typing {
+    pub(super) viewer: ViewerId,
+    /// The latest.
+    pub(super) typed: watch::Receiver<Typed>,
 }
 
 impl News {
+    /// Waits for something to be typed; `None` where nobody types. Cancel safe.
+    async fn next_typed(typing: &mut Option<Typing>) -> Option<Typed> {
+        let typed = &mut typing.as_mut()?.typed;
+        typed.changed().await.ok()?;
+        Some(*typed.borrow_and_update())
+    }
+
     /// Waits for another size; `None` where there will be none. Cancel safe.
     async fn next_size(size: &mut Option<watch::Receiver<Option<TerminalSize>>>) -> Option<()> {
         size.as_mut()?.changed().await.ok()
@@ -72,6 +90,8 @@ pub(super) async fn write(
         view,
         sink,
         sent: start.offset,
+        left_out: start.offset,
+        overtaken: Overtaken::No,
         written: view.handle.recording.written(),
         status: view.handle.status.clone(),
         life: view.handle.life.clone(),
@@ -110,6 +130,9 @@ struct Writing<'view, 'socket> {
     sink: &'view mut SplitSink<&'socket mut Socket, Message>,
     /// Everything below this was sent.
     sent: u64,
+    /// Where the last output ended that was left out.
+    left_out: u64,
+    overtaken: Overtaken,
     written: watch::Receiver<u64>,
     status: watch::Receiver<Status>,
     life: watch::Receiver<LifeView>,
@@ -136,11 +159,15 @@ impl Writing<'_, '_> {
         self.tell_life().await?;
         loop {
             self.tell_input().await?;
-            self.send_output().await?;
+            let again_at = self.send_due().await?;
             tokio::select! {
                 Ok(()) = self.written.changed() => {}
                 Ok(()) = self.news.rendered.changed() => {}
                 Ok(()) = self.news.input.changed() => {}
+                Some(typed) = News::next_typed(&mut self.news.typing) => {
+                    self.overtaken.handle_typed(typed, Instant::now());
+                }
+                () = until(again_at) => {}
                 Some(()) = News::next_size(&mut self.news.size) => self.tell_size().await?,
                 Ok(()) = self.status.changed() => {
                     if self.tell_status().await? {
@@ -154,12 +181,49 @@ impl Writing<'_, '_> {
         }
     }
 
-    /// Sends what is written and fits the window. Gathers nothing: what is there goes.
-    async fn send_output(&mut self) -> Result<(), Stop> {
+    /// Sends what the viewer is to get now; returns when more is due though nothing comes.
+    async fn send_due(&mut self) -> Result<Option<Instant>, Stop> {
+        let (written, rendered) = (*self.written.borrow_and_update(), *self.news.rendered.borrow_and_update());
+        let last = if rendered < self.left_out { LastEnd::OnItsWay } else { LastEnd::Drawn };
+        let due = self.overtaken.due(written, last, Instant::now());
+        if matches!(self.overtaken, Overtaken::Yes { .. }) {
+            self.fetch(written).await;
+        }
+        match due {
+            Due::All => {}
+            Due::Later(again_at) => return Ok(Some(again_at)),
+            Due::End => self.leave_out(written).await?,
+        }
+        self.send_output(written).await?;
+        Ok(None)
+    }
+
+    /// What is not drawn must not hold up what comes after it.
+    async fn fetch(&self, written: u64) {
+        if let Some(Typing { viewer, .. }) = self.news.typing {
+            self.view.handle.skipped(viewer, written).await;
+        }
+    }
+
+    /// Leaves out most of what is not sent yet, if it is of a kind that may be left out.
+    async fn leave_out(&mut self, written: u64) -> Result<(), Stop> {
+        // Rare, and large: it waits elsewhere than in the memory of every viewer.
+        match Box::pin(leaving_out::middle(&self.view.handle.recording, self.sent, written)).await? {
+            Some(left) => {
+                self.send(Message::Binary(message::left_out(left.end, &left.shown))).await?;
+                (self.sent, self.left_out) = (left.end, left.end);
+            }
+            None => self.overtaken = Overtaken::No,
+        }
+        Ok(())
+    }
+
+    /// Sends what is written below `end` and fits the window. Gathers nothing: what is there goes.
+    async fn send_output(&mut self, end: u64) -> Result<(), Stop> {
         loop {
-            let written = *self.written.borrow_and_update();
-            let window = *self.news.rendered.borrow_and_update() + VIEWER_WINDOW_BYTES;
-            let Some(room) = written.min(window).checked_sub(self.sent).filter(|room| *room > 0) else {
+            let drawn = (*self.news.rendered.borrow_and_update()).max(self.left_out);
+            let window = drawn + VIEWER_WINDOW_BYTES;
+            let Some(room) = end.min(window).checked_sub(self.sent).filter(|room| *room > 0) else {
                 return Ok(());
             };
             let limit = usize::try_from(room).unwrap_or(MAX_CHUNK_BYTES).min(MAX_CHUNK_BYTES);
@@ -177,6 +241,7 @@ impl Writing<'_, '_> {
         }
         if input.applied > self.told.applied {
             self.send(Message::Binary(message::applied(input.applied))).await?;
+            self.overtaken.handle_applied(input.applied, self.sent, Instant::now());
         }
         self.told = input;
         Ok(())
@@ -212,10 +277,14 @@ impl Writing<'_, '_> {
             return Ok(SocketClose::Internal);
         };
         let deadline = Instant::now() + LAST_OUTPUT_TIMEOUT;
+        if self.overtaken != Overtaken::No {
+            let written = *self.written.borrow_and_update();
+            self.leave_out(written).await?;
+        }
         loop {
-            self.send_output().await?;
             // Less may have been written where the recording failed.
             let end = ended.output_length.min(*self.written.borrow());
+            self.send_output(end).await?;
             if self.sent >= end {
                 break;
             }
@@ -234,5 +303,12 @@ impl Writing<'_, '_> {
 
     async fn send(&mut self, message: Message) -> Result<(), Stop> {
         Ok(self.sink.send(message).await?)
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

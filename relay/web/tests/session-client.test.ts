@@ -18,6 +18,7 @@ const SESSION = 'session-1';
 const INPUT = 0x01;
 const RENDERED = 0x02;
 const OUTPUT = 0x11;
+const LEFT_OUT = 0x14;
 const APPLIED = 0x12;
 const SNAPSHOT = 0x13;
 
@@ -88,6 +89,24 @@ describe('a session client', () => {
     for (let index = 2; index < 200 + HURRY_BYTES / 16384; index++) piece(index);
     expect(acknowledged()).toBeLessThanOrEqual(2 * 16384 + HURRY_BYTES);
     expect(acknowledged()).toBeGreaterThan(HURRY_BYTES);
+  });
+
+  it('goes on behind what the relay left out, and says so once what stands for it is drawn', async () => {
+    const windows = (world: World) => world.socket.texts.filter((message) => message['type'] === 'window');
+    const world = await World.live();
+    world.socket.binary(OUTPUT, 0, bytes('y\r\n'));
+    world.renderAll();
+    const asked = windows(world).length;
+    const behind = 64 * 1024 * 1024;
+    world.socket.binary(LEFT_OUT, behind, bytes('…\r\n'));
+    expect(world.socket.frames(RENDERED).map(({ offset }) => offset)).toEqual([3]);
+    world.clock.advance(1000);
+    world.renderAll();
+    expect(world.socket.frames(RENDERED).at(-1)?.offset).toBe(behind);
+    expect(windows(world)).toHaveLength(asked);
+    world.socket.binary(OUTPUT, behind, bytes('pod> '));
+    expect(world.shown).toBe('y\r\n…\r\npod> ');
+    expect(world.client.state).toMatchObject({ kind: 'live' });
   });
 
   it('draws nothing from an interrupt in a flood on until all of the flood is there, for which it asks at once', async () => {

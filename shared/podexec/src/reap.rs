@@ -25,6 +25,10 @@ const HUP_TO_KILL: Duration = Duration::from_millis(300);
 /// Between two rounds of KILL.
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(100);
 
+/// Before another try after a round that failed: a container that ends takes the script with it, and a kubelet needs a moment
+/// to say that it has ended.
+const AFTER_FAILURE: Duration = Duration::from_millis(400);
+
 /// `$1` session, `$2` process session or 0, `$3` signal. First the marked processes and their process sessions are
 /// collected, then every live process that is marked or in one of those sessions gets the signal and is counted.
 const SCRIPT: &str = r#"want=$1 sids=" $2 " sig=$3 marked=" " n=0
@@ -69,13 +73,12 @@ pub async fn kill(client: &Client, remains: &Remains) -> Cleanup {
     let deadline = Instant::now() + DEADLINE;
     let mut signal = Signal::Hangup;
     loop {
-        match timeout_at(deadline, round(client, remains, signal)).await {
+        let pause = match timeout_at(deadline, round(client, remains, signal)).await {
             Ok(Round::Found(0) | Round::ContainerGone) => return Cleanup::Confirmed,
-            Ok(Round::Found(_)) => {}
-            Ok(Round::Failed) | Err(_) => return Cleanup::Unconfirmed,
-        }
-        let pause = if signal == Signal::Hangup { HUP_TO_KILL } else { BETWEEN_ROUNDS };
-        signal = Signal::Kill;
+            Ok(Round::Found(_)) => std::mem::replace(&mut signal, Signal::Kill).takes(),
+            Ok(Round::Failed) => AFTER_FAILURE,
+            Err(_) => return Cleanup::Unconfirmed,
+        };
         if timeout_at(deadline, sleep(pause)).await.is_err() {
             return Cleanup::Unconfirmed;
         }
@@ -86,6 +89,16 @@ pub async fn kill(client: &Client, remains: &Remains) -> Cleanup {
 enum Signal {
     Hangup,
     Kill,
+}
+
+impl Signal {
+    /// How long those who got it are left alone.
+    const fn takes(self) -> Duration {
+        match self {
+            Self::Hangup => HUP_TO_KILL,
+            Self::Kill => BETWEEN_ROUNDS,
+        }
+    }
 }
 
 /// What one exec of the script found.

@@ -48,6 +48,8 @@ pub struct Seen {
     pub output: Arc<Vec<u8>>,
     /// Offset of the first of them.
     pub offset: u64,
+    /// How much longer the output was than what is there of it: an interrupt overtook the rest.
+    pub left_out: u64,
     /// Output below this offset was rendered.
     pub rendered: u64,
     /// Input below this was applied.
@@ -67,7 +69,7 @@ pub struct Seen {
 impl Seen {
     /// Offset behind the last byte.
     pub fn end(&self) -> u64 {
-        self.offset + self.output.len() as u64
+        self.offset + self.output.len() as u64 + self.left_out
     }
 
     /// The output as text.
@@ -450,6 +452,16 @@ impl Client {
                 }
             }
             0x13 => self.begin(offset, &message),
+            0x14 => {
+                ensure!(offset >= self.have + message.len() as u64, "more is drawn than was left out");
+                let left_out = offset - self.have - message.len() as u64;
+                self.have = offset;
+                self.rendered += left_out;
+                self.seen.send_modify(|seen| {
+                    Arc::make_mut(&mut seen.output).extend_from_slice(&message);
+                    seen.left_out += left_out;
+                });
+            }
             other => bail!("an unknown kind: {other}"),
         }
         Ok(())
@@ -462,6 +474,7 @@ impl Client {
             seen.rendered = offset;
             seen.output = Arc::new(screen.to_vec());
             seen.offset = offset;
+            seen.left_out = 0;
         });
     }
 }

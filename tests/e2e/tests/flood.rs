@@ -1,9 +1,11 @@
-//! A flood costs no memory: neither while nobody reads it, nor while one viewer does and another does not.
+//! A flood costs no memory: neither while nobody reads it, nor while one viewer does and another does not. And it stands in no
+//! one's way: what an interrupt overtook is not drawn.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use futures_util::{SinkExt, StreamExt};
 use podlatch_e2e::cluster::target;
 use podlatch_e2e::process::Memory;
+use podlatch_e2e::replay;
 use podlatch_e2e::stack::Stack;
 use podlatch_e2e::viewer::{Rendering, Socket, attach, connect};
 
@@ -46,6 +48,45 @@ async fn a_flood_keeps_the_memory_of_relay_and_agent_flat() -> anyhow::Result<()
     let seen = reader.wait("its end", |seen| ends(&seen.output)).await?;
     ensure!(seen.end() - begin > FLOOD_BYTES, "all of the flood arrives");
     before.check(&stack, "while one viewer reads and another does not")
+}
+
+/// A viewer that draws so much in a second is a slow browser.
+const SLOW: Rendering = Rendering::BytesPerSecond(300_000);
+
+/// Most that a viewer has to draw between its interrupt and the prompt.
+const MOST_DRAWN_BYTES: usize = 512 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_interrupt_overtook_is_recorded_but_not_drawn() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let mut reader = stack.open(&target("default", "tools", "")).await?;
+    reader.run("true").await?;
+    reader.set_rendering(SLOW).await;
+    let program = r#"trap "echo end-$((6*7)); exit" INT; echo begin-$((6*7)); yes"#;
+    reader.type_text(&format!("sh -c '{program}'\r")).await;
+    // Meanwhile the sockets between here and the program fill.
+    let at_interrupt = reader.wait("some of the flood", |seen| seen.end() > 1_200_000).await?;
+    reader.type_text("\x03").await;
+    let after = reader.wait_for("end-42").await?;
+    let drawn = after.output.len() - at_interrupt.output.len();
+    println!("{drawn} bytes were drawn, {} left out", after.left_out);
+    ensure!(after.left_out > 0 && drawn < MOST_DRAWN_BYTES, "{drawn} bytes were drawn, {} left out", after.left_out);
+    ensure!(after.text().contains("are not drawn; the recording has them"), "nobody is told");
+    ensure!(reader.run("echo alive").await?.contains("alive"), "the shell lives on");
+
+    stack.api.end(&reader.session).await?;
+    reader.ended().await?;
+    let recorded = replay::output(&stack, &reader.session).await?;
+    let from = position_of(&recorded, b"begin-42\r\n")? + b"begin-42\r\n".len();
+    let flood = &recorded[from..position_of(&recorded, b"^C")?];
+    ensure!(flood.len() as u64 > after.left_out, "all of it is recorded");
+    ensure!(flood.chunks(3).all(|line| b"y\r\n".starts_with(line)), "and nothing else");
+    Ok(())
+}
+
+fn position_of(output: &[u8], text: &[u8]) -> anyhow::Result<usize> {
+    let found = output.windows(text.len()).position(|window| window == text);
+    found.with_context(|| format!("no {} in the recording", String::from_utf8_lossy(text)))
 }
 
 fn ends(output: &[u8]) -> bool {

@@ -1,5 +1,7 @@
 //! How much output the agent is granted, and when: what the viewers have room for, at the pace that others leave. Pure.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::recording::Position;
@@ -22,11 +24,21 @@ pub(super) struct Credit {
     pace: Pace,
     /// When there may be more, where the pace holds it back.
     again_at: Option<Instant>,
+    /// Until then the pace holds nothing back.
+    hurried_until: Option<Instant>,
 }
+
+/// How long somebody is taken to wait who has not said so again.
+const HURRY: Duration = Duration::from_millis(300);
 
 impl Credit {
     pub(super) const fn new(flow: Flow, pace: Pace) -> Self {
-        Self { flow, pace, again_at: None }
+        Self { flow, pace, again_at: None, hurried_until: None }
+    }
+
+    /// Somebody waits for what comes behind output that nobody wants any more.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.hurried_until = Some(now + HURRY);
     }
 
     /// By how much the agent's limit could grow, as far as the viewers go; `end` is where the output ends.
@@ -41,6 +53,7 @@ impl Credit {
         let allowance = self.pace.allowance(now);
         let growth = match line {
             Line::Alone => wanted,
+            Line::Shared if self.hurried_until.is_some_and(|until| now < until) => wanted,
             Line::Shared => wanted.min(allowance),
         };
         if growth < self.flow.step() {
@@ -59,8 +72,6 @@ impl Credit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::session::ViewerId;
     use crate::session::pace::FairRate;
@@ -95,6 +106,18 @@ mod tests {
         assert!(again > now && again < now + Duration::from_secs(1));
         let end = at(0);
         assert!(credit.wanted(end).is_none() || credit.deadline().is_none(), "an answer is asked for anew each time");
+    }
+
+    #[test]
+    fn a_flood_that_was_interrupted_is_not_held_back_for_a_moment() {
+        let now = Instant::now();
+        let mut flow = Flow::at(0);
+        flow.join(A, 0);
+        let mut credit = Credit::new(flow, Pace::new(FairRate::of_this_machine(), now));
+        credit.hurry(now);
+        assert!(flood(&mut credit, Line::Shared, now + HURRY) < 4 * 1024 * 1024, "it is over");
+        credit.hurry(now + HURRY);
+        assert!(flood(&mut credit, Line::Shared, now + HURRY) >= 4 * 1024 * 1024);
     }
 
     #[test]

@@ -22,6 +22,7 @@ impl Owner {
             Command::Input { writer, offset, bytes } => self.handle_input(writer, offset, bytes),
             Command::Resize(size) => self.size.want(size),
             Command::Rendered { viewer, offset } => self.handle_rendered(viewer, offset),
+            Command::Skipped { viewer, offset } => self.handle_skipped(viewer, offset),
             Command::Window { viewer, bytes } => self.credit.flow.handle_window(viewer, bytes),
             Command::Leave(viewer) => self.leave(viewer),
             Command::End(cause) => return self.close(cause),
@@ -51,6 +52,18 @@ impl Owner {
     fn handle_rendered(&mut self, viewer: ViewerId, offset: u64) {
         let end = *self.watermarks.written.borrow();
         self.credit.flow.handle_rendered(viewer, offset, end);
+        self.release();
+    }
+
+    fn handle_skipped(&mut self, viewer: ViewerId, offset: u64) {
+        let end = *self.watermarks.written.borrow();
+        self.credit.flow.handle_skipped(viewer, offset, end);
+        self.credit.hurry(Instant::now());
+        self.release();
+    }
+
+    /// Lets the recording forget what no viewer needs.
+    fn release(&self) {
         if let Some(offset) = self.credit.flow.rendered_by_all() {
             self.recording.release_below(offset);
         }

@@ -12,7 +12,9 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{AgentState, Attach, EndedMessage, FromClient, LifeMessage, ToClient, Verb, applied, output, snapshot};
+use super::{
+    AgentState, Attach, EndedMessage, FromClient, LifeMessage, ToClient, Verb, applied, left_out, output, snapshot,
+};
 
 #[derive(Deserialize)]
 struct Fixtures {
@@ -181,6 +183,7 @@ fn what_the_relay_writes_is_what_the_console_reads() {
             let written = match sample.message["type"].as_str() {
                 Some("output") => output(sample.number("offset"), &sample.bytes()),
                 Some("snapshot") => snapshot(sample.number("offset"), &sample.bytes()),
+                Some("left_out") => left_out(sample.number("offset"), &sample.bytes()),
                 Some("applied") => applied(sample.number("offset")),
                 _ => continue,
             };
@@ -194,6 +197,6 @@ fn what_the_relay_writes_is_what_the_console_reads() {
         }
         proven += 1;
     }
-    assert!(proven >= 11, "only {proven} samples are of kinds that this relay writes");
+    assert!(proven >= 12, "only {proven} samples are of kinds that this relay writes");
     assert!(!fixtures().server.invalid.is_empty(), "the console's tests read these");
 }

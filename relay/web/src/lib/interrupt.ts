@@ -1,17 +1,14 @@
 /**
  * What happens to output after Ctrl-C. Between the program and the screen there are megabytes of a flood, in sockets that
  * nobody can empty but by reading, and a terminal needs seconds to draw that, a slow one many. So from the key on nothing is drawn
- * for a moment; once the program has the interrupt, everything that it had written is fetched in one go, and drawn together, so
- * that its end is enough.
+ * for a moment. Once the program has the interrupt, the relay fetches everything that it had written and sends the end of it, and
+ * what had been sent by then is drawn together, so that its end is enough.
  */
 import type { OutputSink, Urgency } from './session-client';
 import type { Clock, TimerId } from './timing';
 
-/**
- * How much output may count as written before the interrupt: the sockets of API server, kubelet and runtime were seen to hold
- * 16 MiB together. A program that does not heed it gets no more than this.
- */
-export const HURRY_BYTES = 32 * 1024 * 1024;
+/** How much output may count as sent before the relay knew of the interrupt: a window, and what follows at once. */
+export const HURRY_BYTES = 272 * 1024;
 
 /** What comes so long after the program has the interrupt is not what it had written before. */
 export const HURRY_MS = 3_000;

@@ -37,6 +37,7 @@ const FRAME_KIND = {
   output: 0x11,
   applied: 0x12,
   snapshot: 0x13,
+  leftOut: 0x14,
 } as const;
 
 /** A terminal's size in cells. */
@@ -104,6 +105,8 @@ export type ServerMessage =
   | { readonly type: 'applied'; readonly offset: number }
   /** Reset the terminal, write these bytes; output goes on at the offset. */
   | { readonly type: 'snapshot'; readonly offset: number; readonly bytes: Uint8Array }
+  /** Write these bytes in place of the output up to the offset. */
+  | { readonly type: 'left_out'; readonly offset: number; readonly bytes: Uint8Array }
   /** A kind that a newer relay knows; to be skipped. */
   | { readonly type: 'unknown' };
 
@@ -166,6 +169,8 @@ function decodeBinary(frame: Uint8Array): ServerMessage {
       return { type: 'output', offset: offsetOf(frame), bytes: frame.subarray(HEADER_BYTES) };
     case FRAME_KIND.snapshot:
       return { type: 'snapshot', offset: offsetOf(frame), bytes: frame.subarray(HEADER_BYTES) };
+    case FRAME_KIND.leftOut:
+      return { type: 'left_out', offset: offsetOf(frame), bytes: frame.subarray(HEADER_BYTES) };
     case FRAME_KIND.applied:
       if (frame.length !== HEADER_BYTES) throw new ParseError('the frame has an impossible length');
       return { type: 'applied', offset: offsetOf(frame) };

@@ -284,6 +284,11 @@ export class SessionClient {
       case 'output':
         this.#output(message.offset, message.bytes);
         break;
+      case 'left_out':
+        // What it stands for is never drawn, and says nothing of the terminal's pace.
+        this.#rendered = Math.max(this.#rendered, message.offset - message.bytes.length);
+        this.#draw(message.offset, message.bytes);
+        break;
       case 'snapshot':
         this.#received = message.offset;
         this.#interrupt.answer(message.offset);
@@ -342,11 +347,15 @@ export class SessionClient {
     }
     const fresh = bytes.subarray(Math.min(bytes.length, received - offset));
     if (fresh.length === 0) return;
-    const end = received + fresh.length;
+    this.#draw(received + fresh.length, fresh);
+  }
+
+  /** Has the next output drawn, up to `end`. */
+  #draw(end: number, bytes: Uint8Array): void {
     this.#received = end;
     this.#window.busy(this.#options.clock.now());
     const urgency = this.#interrupt.arrived(end, end - this.#rendered);
-    this.#options.sink.write(fresh, urgency, () => {
+    this.#options.sink.write(bytes, urgency, () => {
       this.#markRendered(end);
     });
     this.#askForWindow();
@@ -356,9 +365,9 @@ export class SessionClient {
   #markRendered(offset: number): void {
     const rest = this.#received === offset ? 'none' : 'some';
     // What was overtaken says nothing of the terminal's pace: it may not have been drawn.
-    const drawn = offset <= this.#interrupt.overtakenOf(offset) ? 0 : offset - this.#rendered;
+    const drawn = offset <= this.#interrupt.overtakenOf(offset) ? 0 : Math.max(offset - this.#rendered, 0);
     this.#window.drawn(drawn, rest, this.#options.clock.now());
-    this.#rendered = offset;
+    this.#rendered = Math.max(offset, this.#rendered);
     this.#askForWindow();
     this.#acknowledge();
   }

@@ -1,6 +1,7 @@
 /**
  * What is left to draw of output that nobody waits for any more: its end, and what changes how that looks. A terminal needs a
- * second for what a flood writes in a moment, and after Ctrl-C the prompt stands behind all of it.
+ * second for what a flood writes in a moment, and after Ctrl-C the prompt stands behind all of it. The relay does the same with
+ * what it has not sent yet.
  */
 
 /** As much of the end is drawn, or as many lines: more than any screen holds of a flood. */
@@ -23,6 +24,10 @@ const PLAIN = /^[^\x00-\x06\x0b\x0c\x0e-\x1f\x7f-\x9f]*$/;
 // eslint-disable-next-line no-control-regex -- control characters are what this is about
 const STYLE = /\x1b\[[\d;:]*m/g;
 
+/** Erases within a line. */
+// eslint-disable-next-line no-control-regex -- control characters are what this is about
+const ERASE_LINE = /\x1b\[\d?K/g;
+
 /**
  * The same output with its middle left out, and a line that says so; `null` where it is short, or where anything in it but
  * text and colours could change what the terminal does.
@@ -34,7 +39,7 @@ export function shortened(bytes: Uint8Array): Uint8Array | null {
   if (from === 0 || to - from < LEAST_LEFT_OUT_BYTES) return null;
   const middle = new TextDecoder('latin1').decode(bytes.subarray(from, to));
   const style = (middle.match(STYLE) ?? []).join('');
-  const text = style === '' ? middle : middle.replaceAll(STYLE, '');
+  const text = middle.replaceAll(STYLE, '').replaceAll(ERASE_LINE, '');
   if (style.length > MOST_STYLE_BYTES || !PLAIN.test(text.replaceAll(/[\x80-\xff]/g, ''))) return null;
   const notice = `… ${String(Math.round((to - from) / 1024))} KiB are not drawn; the recording has them …\r\n`;
   return joined([bytes.subarray(0, from), new TextEncoder().encode(notice + style), bytes.subarray(to)]);

@@ -39,8 +39,9 @@ const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
 /// How much output is read at a time; what real kubelets use.
 const READ_BYTES: usize = 32 * 1024;
-/// Frames that wait for a slow client.
-const QUEUE_LEN: usize = 2;
+/// Frames that wait for a slow client: a terminal's come to some megabytes, as much as stands in the sockets between a real
+/// runtime, kubelet and API server.
+const QUEUE_LEN: usize = 256;
 /// How long a client may take to answer the closing.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
