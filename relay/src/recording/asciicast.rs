@@ -96,17 +96,30 @@ impl Header {
 impl Event {
     /// Appends the line, with its end; nothing for an event of another kind.
     pub fn put(&self, interval_ms: u64, out: &mut Vec<u8>) {
+        put_line(interval_ms, &self.behind_interval(), out);
+    }
+
+    /// The line behind its interval; empty for an event of another kind.
+    pub(super) fn behind_interval(&self) -> Vec<u8> {
         let (code, data): (_, Cow<'_, str>) = match self {
             Self::Output(text) => ('o', text.into()),
             Self::Resize(size) => ('r', format!("{}x{}", size.columns(), size.rows()).into()),
             Self::Marker(label) => ('m', label.into()),
             Self::Exit(status) => ('x', status.to_string().into()),
-            Self::Other => return,
+            Self::Other => return Vec::new(),
         };
-        let (seconds, millis) = (interval_ms / 1000, interval_ms % 1000);
-        out.extend_from_slice(format!("[{seconds}.{millis:03}, \"{code}\", ").as_bytes());
-        out.extend_from_slice(&to_json(&data));
-        out.extend_from_slice(b"]\n");
+        let mut line = format!(", \"{code}\", ").into_bytes();
+        line.extend_from_slice(&to_json(&data));
+        line.extend_from_slice(b"]\n");
+        line
+    }
+}
+
+/// Appends a line of which the interval was not known yet.
+pub(super) fn put_line(interval_ms: u64, behind_interval: &[u8], out: &mut Vec<u8>) {
+    if !behind_interval.is_empty() {
+        out.extend_from_slice(format!("[{}.{:03}", interval_ms / 1000, interval_ms % 1000).as_bytes());
+        out.extend_from_slice(behind_interval);
     }
 }
 

@@ -88,8 +88,14 @@ impl Recording {
         self.sealing.ask(&self.shared);
     }
 
+    /// Waits while all that was sent before is too much, but not for a disk that hangs.
     pub(super) async fn send(&self, job: Job) -> Result<(), RecordingError> {
-        self.jobs.send(job).await.map_err(|_| RecordingError::ShuttingDown)
+        let mut failure = self.failure();
+        tokio::select! {
+            biased;
+            sent = self.jobs.send(job) => sent.map_err(|_| RecordingError::ShuttingDown),
+            _ = failure.wait_for(Option::is_some) => Err(RecordingError::ShuttingDown),
+        }
     }
 
     /// Up to where it is written.
@@ -201,9 +207,12 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::OpenOptions;
-    use std::io::Write;
+    use std::fs::{File, OpenOptions};
+    use std::io::{ErrorKind, Write};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
     use std::path::Path;
+    use std::sync::mpsc as std_mpsc;
     use std::time::Duration;
 
     use bytes::Bytes;
@@ -212,9 +221,13 @@ mod tests {
     use podlatch_protocol::session::Cleanup;
 
     use super::*;
+    use crate::recording::sealing::Pace;
     use crate::recording::{NewRecording, Recorder, RecorderParts, RecordingsStore, StoreLocation, files};
 
     const NOW: UnixMillis = UnixMillis::new(1_700_000_000_000);
+
+    /// For the disk; long enough for one that is well.
+    const DEADLINE: Duration = Duration::from_secs(3);
 
     struct Begun {
         recorder: Recorder,
@@ -226,7 +239,9 @@ mod tests {
         let store = RecordingsStore::open(&StoreLocation::Folder(folder.join("store")), []).expect("opens");
         let (sealed, _nobody) = mpsc::channel(1);
         let patience = Duration::from_mins(1);
-        Recorder::start(RecorderParts { hot: folder.to_owned(), store, patience, sealed }).expect("starts")
+        let pace = Pace::of(store.durability());
+        let parts = RecorderParts { hot: folder.to_owned(), store, patience, sealed };
+        Recorder::start_paced(parts, pace, DEADLINE).expect("starts")
     }
 
     fn begin() -> Begun {
@@ -332,6 +347,82 @@ mod tests {
         recording.failure().wait_for(Option::is_some).await.expect("is noticed");
         assert_eq!(*recording.written().borrow(), 4);
         assert!(recording.append(piece(b"more")).await.is_err());
+    }
+
+    /// Lets nobody else at a recording's files until the answer is dropped.
+    fn hold(recording: &Recording) -> std_mpsc::SyncSender<()> {
+        let (holds, held) = std_mpsc::sync_channel(1);
+        let (release, released) = std_mpsc::sync_channel(1);
+        let shared = Arc::clone(&recording.shared);
+        std::thread::spawn(move || {
+            let _files = shared.files();
+            holds.send(()).expect("somebody waits");
+            let _released = released.recv();
+        });
+        held.recv().expect("holds them");
+        release
+    }
+
+    async fn failed(recording: &Recording) -> Arc<str> {
+        let failure = recording.failure().wait_for(Option::is_some).await.expect("is noticed").clone();
+        failure.expect("a reason")
+    }
+
+    #[tokio::test]
+    async fn a_write_that_hangs_ends_every_session_and_the_disk_is_used_again_when_it_answers() {
+        let Begun { recorder, session, folder: _folder } = begin();
+        let recording = create(&recorder, session).await.expect("begins");
+        let other = create(&recorder, SessionId::new(2, &[2; 10])).await.expect("begins");
+        append(&recording, b"kept").await;
+        recording.durable().wait_for(|durable| *durable == 4).await.expect("is synced");
+        // A socket that nobody reads takes some of it, and then does not come back.
+        let (stuck, disk) = UnixStream::pair().expect("a pair");
+        let timeline = File::from(OwnedFd::from(stuck.try_clone().expect("a handle")));
+        *recording.shared.files() = Files::from_files(File::from(OwnedFd::from(stuck)), timeline);
+        let bytes = Bytes::from(vec![b'x'; 16 * 1024 * 1024]);
+        recording.append(Piece { bytes, source_end: 99_999_999, at: NOW }).await.expect("is on its way");
+        let piece = Piece { bytes: Bytes::from_static(b"waits"), source_end: 5, at: NOW };
+        other.append(piece.clone()).await.expect("is on its way");
+
+        assert_eq!(&*failed(&recording).await, "the disk has not answered for 3s");
+        failed(&other).await;
+        assert_eq!((*recording.written().borrow(), *other.written().borrow()), (4, 0));
+        assert!(other.append(piece).await.is_err());
+        let third = SessionId::new(3, &[3; 10]);
+        let refused = create(&recorder, third).await.expect_err("no session without a recorder");
+        assert!(matches!(refused, RecordingError::Io { source, .. } if source.kind() == ErrorKind::TimedOut));
+
+        drop(disk);
+        let begun = async {
+            loop {
+                match create(&recorder, third).await {
+                    Ok(recording) => return recording,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        append(&begun.await, b"goes on").await;
+        assert_eq!(*other.written().borrow(), 0, "what failed is over");
+    }
+
+    #[tokio::test]
+    async fn a_sync_that_hangs_ends_the_session_too() {
+        let Begun { recorder, session, folder: _folder } = begin();
+        let recording = create(&recorder, session).await.expect("begins");
+        append(&recording, b"kept").await;
+        recording.durable().wait_for(|durable| *durable == 4).await.expect("is synced");
+        let _until_the_end = hold(&recording);
+        recording.send(Job::Sync { recording: Arc::clone(&recording.shared) }).await.expect("asks");
+        assert_eq!(&*failed(&recording).await, "the disk has not answered for 3s");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_behind_a_full_queue_learns_that_the_disk_hangs() {
+        let Begun { recorder, session, folder: _folder } = begin();
+        let recording = create(&recorder, session).await.expect("begins");
+        let _until_the_end = hold(&recording);
+        while recording.resize(SIZE, NOW).await.is_ok() {}
+        failed(&recording).await;
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@
 
 pub mod archive;
 pub mod asciicast;
+mod disk;
 mod files;
 mod following;
 mod live;

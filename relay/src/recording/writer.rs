@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
+use super::disk::{DISK_DEADLINE, Disk, Pulse};
 use super::files::Files;
 use super::sealing::{Pace, Phase, SealQueue, Sealed, Worker};
 use super::store::{Durability, RecordingsStore};
@@ -144,16 +145,17 @@ pub struct Recorder {
     jobs: mpsc::Sender<Job>,
     sealing: SealQueue,
     durability: Durability,
+    disk: Arc<Disk>,
 }
 
 impl Recorder {
     /// Starts the threads, and the task that seals. To be called in a runtime.
     pub fn start(parts: RecorderParts) -> io::Result<Self> {
         let pace = Pace::of(parts.store.durability());
-        Self::start_paced(parts, pace)
+        Self::start_paced(parts, pace, DISK_DEADLINE)
     }
 
-    pub(super) fn start_paced(parts: RecorderParts, pace: Pace) -> io::Result<Self> {
+    pub(super) fn start_paced(parts: RecorderParts, pace: Pace, deadline: Duration) -> io::Result<Self> {
         let durability = parts.store.durability();
         let (jobs, queue) = mpsc::channel(QUEUED_JOBS);
         let (sync, sync_queue) = std_mpsc::sync_channel(QUEUED_SYNCS);
@@ -161,10 +163,17 @@ impl Recorder {
         let seal = sealing.clone();
         let (weak, runtime) = (jobs.downgrade(), Handle::current());
         let writer = Writer::new(sync, weak, runtime);
-        std::thread::Builder::new().name("recording-writer".into()).spawn(move || write_all(queue, writer))?;
-        std::thread::Builder::new().name("recording-syncer".into()).spawn(move || sync_all(&sync_queue, &seal))?;
+        let disk = Arc::new(Disk::new(deadline));
+        tokio::spawn(Disk::watch(Arc::downgrade(&disk)));
+        let (to_write, to_sync) = (Arc::clone(&disk), Arc::clone(&disk));
+        std::thread::Builder::new()
+            .name("recording-writer".into())
+            .spawn(move || write_all(queue, writer, &to_write.writing))?;
+        std::thread::Builder::new()
+            .name("recording-syncer".into())
+            .spawn(move || sync_all(&sync_queue, |recording| to_sync.syncing.during(|| sync_one(&recording, &seal))))?;
         tokio::spawn(Worker::new(parts.store, pace, parts.patience, parts.sealed).run(seal_queue));
-        Ok(Self { hot: Arc::new(parts.hot), jobs, sealing, durability })
+        Ok(Self { hot: Arc::new(parts.hot), jobs, sealing, durability, disk })
     }
 
     /// Begins a session's recording. Cancel safe in that nothing depends on what a cancelled one leaves behind.
@@ -211,10 +220,10 @@ impl Recorder {
     ) -> Result<Recording, RecordingError> {
         let folder = key.folder(&self.hot);
         let path = folder.clone();
-        let opened =
-            tokio::task::spawn_blocking(move || open(&path)).await.map_err(|_| RecordingError::ShuttingDown)?;
+        let opened = self.disk.open(move || open(&path)).await;
         let files = opened.map_err(|source| RecordingError::Io { path: folder.clone(), source })?;
         let shared = Arc::new(Shared::new(key, folder, files, self.durability, phase));
+        self.disk.watch_over(&shared);
         Ok(Recording { shared, jobs: self.jobs.clone(), sealing: self.sealing.clone() })
     }
 }
@@ -241,12 +250,12 @@ fn folders<Id: FromStr>(parent: &Path) -> io::Result<Vec<(Id, PathBuf)>> {
     Ok(found)
 }
 
-fn write_all(mut queue: mpsc::Receiver<Job>, mut writer: Writer) {
+fn write_all(mut queue: mpsc::Receiver<Job>, mut writer: Writer, pulse: &Pulse) {
     let mut batch = Vec::with_capacity(BATCH_JOBS);
     while queue.blocking_recv_many(&mut batch, BATCH_JOBS) > 0 {
         let mut jobs = batch.drain(..).peekable();
         while let Some(job) = jobs.next() {
-            match job {
+            pulse.during(|| match job {
                 Job::Output { recording, piece } => {
                     let mut run = Run::of(piece);
                     while let Some(Job::Output { piece, .. }) = jobs.next_if(|job| job.follows(&recording)) {
@@ -262,7 +271,7 @@ fn write_all(mut queue: mpsc::Receiver<Job>, mut writer: Writer) {
                 Job::Finish { recording, exit, at, done } => writer.take(&recording, Work::Finish { exit, at, done }),
                 Job::Sync { recording } => ask_for_sync(&recording, &writer.sync),
                 Job::Again { recording } => writer.take_again(&recording),
-            }
+            });
         }
     }
 }
@@ -294,7 +303,7 @@ fn note_failure<T>(recording: &Shared, result: io::Result<T>) -> Option<T> {
     }
 }
 
-fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>, sealing: &SealQueue) {
+fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>, sync: impl Fn(Arc<Shared>)) {
     let mut due: HashMap<SessionId, (Instant, Arc<Shared>)> = HashMap::new();
     loop {
         let next = due.values().map(|(at, _)| *at).min();
@@ -308,17 +317,17 @@ fn sync_all(queue: &std_mpsc::Receiver<SyncRequest>, sealing: &SealQueue) {
             }
             Ok(SyncRequest::Now(recording)) => {
                 due.remove(&recording.key.session);
-                sync_one(&recording, sealing);
+                sync(recording);
             }
             Err(std_mpsc::RecvTimeoutError::Timeout) => {
                 let now = Instant::now();
                 for (_, recording) in due.extract_if(|_, (at, _)| *at <= now).map(|(_, due)| due).collect::<Vec<_>>() {
-                    sync_one(&recording, sealing);
+                    sync(recording);
                 }
             }
             Err(std_mpsc::RecvTimeoutError::Disconnected) => {
                 for (_, recording) in due.into_values() {
-                    sync_one(&recording, sealing);
+                    sync(recording);
                 }
                 return;
             }

@@ -1,6 +1,6 @@
 //! One SQL text, two engines: [`Engine`] holds the same thing of either, the macros run a statement on whichever it is.
 
-use sqlx::{PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use super::{StoreError, Tx};
 
@@ -26,6 +26,39 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
+    }
+}
+
+/// A `SELECT` of a statement that is put together, with the index that it goes along.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) index: Option<&'static str>,
+    pub(super) sql: String,
+}
+
+impl Part {
+    /// All that the parts find, with one ending behind the last.
+    pub(super) fn union(parts: impl Iterator<Item = Self>, ending: &str) -> Vec<Self> {
+        let mut parts: Vec<_> = parts.collect();
+        let last = parts.len().saturating_sub(1);
+        for (number, part) in parts.iter_mut().enumerate() {
+            part.sql.push_str(if number == last { ending } else { " UNION ALL " });
+        }
+        parts
+    }
+}
+
+impl<S, P> Engine<S, P> {
+    /// Puts a statement together. SQLite is told the indexes of `table`: it has no statistics to choose by. Postgres has.
+    ///
+    /// The parts are literals of the store, never what somebody sent.
+    pub(super) fn statement(&self, table: &str, parts: Vec<Part>) -> AssertSqlSafe<String> {
+        let from = format!("FROM {table} ");
+        let hinted = |Part { index, sql }: Part| match (self, index) {
+            (Self::Sqlite(_), Some(index)) => sql.replacen(&from, &format!("{from}INDEXED BY {index} "), 1),
+            (Self::Sqlite(_), None) | (Self::Postgres(_), _) => sql,
+        };
+        AssertSqlSafe(parts.into_iter().map(hinted).collect())
     }
 }
 

@@ -23,6 +23,8 @@ mod logins;
 mod organisations;
 mod page;
 mod people;
+#[cfg(test)]
+mod plans;
 mod public_clusters;
 mod recordings;
 mod redemption;

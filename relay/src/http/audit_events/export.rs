@@ -68,12 +68,14 @@ pub async fn get(
     let up_to = app.store.audit_position(filter.organisation).await?;
     let event = context.event(audit::Action::AuditExport).detail("format", export.format.slug());
     app.store.append_audit(&event.detail("filter", query.summary()).detail("up_to", up_to)).await?;
+    let after = app.store.audit_beginning(&filter).await?;
     let name = format!("audit-{}.{}", context.now.get(), export.format.slug());
     let headers = [
         (header::CONTENT_TYPE, export.format.content_type().to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
     ];
-    let copy = Copy { app, actor: context.actor, action, filter, format: export.format, at: At::Beginning, up_to };
+    let copy =
+        Copy { app, actor: context.actor, action, filter, format: export.format, at: At::Beginning(after), up_to };
     Ok((headers, Body::from_stream(copy.into_stream())).into_response())
 }
 
@@ -126,7 +128,8 @@ struct Copy {
 
 #[derive(Debug, Clone, Copy)]
 enum At {
-    Beginning,
+    /// Nothing is written; what is wanted can only stand behind this position.
+    Beginning(u64),
     Behind(u64),
 }
 
@@ -141,9 +144,8 @@ impl Copy {
     /// The next lines; `None` behind the last.
     async fn next(&mut self) -> Result<Option<String>, ExportError> {
         let after = match self.at {
-            At::Beginning => 0,
             At::Behind(position) if position >= self.up_to => return Ok(None),
-            At::Behind(position) => position,
+            At::Beginning(position) | At::Behind(position) => position,
         };
         if !still_may(&self.app, &self.actor, self.action).await {
             return Err(ExportError);
@@ -153,7 +155,7 @@ impl Copy {
             ExportError
         })?;
         let mut lines = match self.at {
-            At::Beginning => self.format.header().to_owned(),
+            At::Beginning(_) => self.format.header().to_owned(),
             At::Behind(_) => String::new(),
         };
         for event in run.items.into_iter().filter(|event| event.position <= self.up_to) {

@@ -50,18 +50,13 @@ enum RecordingClock {
 }
 
 impl RecordingClock {
-    /// Goes on to `at`, never back; returns how far.
-    fn advance(&mut self, at: UnixMillis) -> u64 {
+    /// Goes on to `at`, never back.
+    fn advance(&mut self, at: UnixMillis) {
         match self {
-            Self::Stopped => {
-                *self = Self::Running { began_at: at, elapsed_ms: 0 };
-                0
-            }
+            Self::Stopped => *self = Self::Running { began_at: at, elapsed_ms: 0 },
             Self::Running { began_at, elapsed_ms } => {
                 let now = u64::try_from(at.get().saturating_sub(began_at.get())).unwrap_or(0);
-                let interval = now.saturating_sub(*elapsed_ms);
-                *elapsed_ms += interval;
-                interval
+                *elapsed_ms = now.max(*elapsed_ms);
             }
         }
     }
@@ -173,8 +168,7 @@ pub(super) fn render(folder: &Path, from: &Cursor, until: Until) -> io::Result<R
     let mut entries = files::read_timeline(folder, from.timeline)?;
     let mut rendering = Rendering::new(from);
     loop {
-        if rendering.done.cast.len() >= SEGMENT_BYTES {
-            rendering.done.full = true;
+        if rendering.is_full() {
             break;
         }
         let Some(entry) = entries.next()? else { break };
@@ -190,11 +184,20 @@ pub(super) fn render(folder: &Path, from: &Cursor, until: Until) -> io::Result<R
     if until == Until::End && !rendering.done.full {
         rendering.finish();
     }
-    Ok(rendering.done)
+    Ok(rendering.done())
 }
 
 struct Rendering {
     done: Rendered,
+    lines: Vec<EventLine>,
+    /// How long the lines are, but for their times.
+    bytes: usize,
+}
+
+/// An event and when it is: what comes before it, and so its interval, may not be known yet.
+struct EventLine {
+    at_ms: u64,
+    behind_interval: Vec<u8>,
 }
 
 impl Rendering {
@@ -207,7 +210,12 @@ impl Rendering {
             markers: Vec::new(),
             full: false,
         };
-        Self { done }
+        Self { done, lines: Vec::new(), bytes: 0 }
+    }
+
+    fn is_full(&mut self) -> bool {
+        self.done.full = self.bytes >= SEGMENT_BYTES;
+        self.done.full
     }
 
     /// Takes an entry; returns whether it was taken whole, with all of its output.
@@ -240,8 +248,7 @@ impl Rendering {
     fn take_output(&mut self, output: &File, entry: &Entry) -> io::Result<bool> {
         let mut buffer = vec![0; EVENT_BYTES];
         while self.done.to.position.recorded < entry.position.recorded {
-            if self.done.cast.len() >= SEGMENT_BYTES {
-                self.done.full = true;
+            if self.is_full() {
                 return Ok(false);
             }
             let at = self.done.to.position.recorded;
@@ -265,35 +272,51 @@ impl Rendering {
     fn finish(&mut self) {
         let rest = self.done.to.utf8.finish();
         if !rest.is_empty() {
-            self.begin(&asciicast::Event::Other);
-            asciicast::Event::Output(rest.to_owned()).put(0, &mut self.done.cast);
+            self.append(&asciicast::Event::Output(rest.to_owned()));
         }
     }
 
+    /// What is known late stands in front of what came since, as far as that is in this segment.
     fn put_marker(&mut self, at: UnixMillis, label: String) {
         self.put(at, &asciicast::Event::Marker(label.clone()));
         let at_ms = self.done.to.clock.a_moment_ago(at);
+        if let Some(EventLine { behind_interval, .. }) = self.lines.pop() {
+            let place = self.lines.partition_point(|line| line.at_ms <= at_ms);
+            self.lines.insert(place, EventLine { at_ms, behind_interval });
+        }
         self.done.markers.push(Marker { at_ms, label });
     }
 
     fn put(&mut self, at: UnixMillis, event: &asciicast::Event) {
-        let interval = self.done.to.clock.advance(at);
-        self.begin(event);
-        event.put(interval, &mut self.done.cast);
+        self.done.to.clock.advance(at);
+        self.append(event);
     }
 
-    /// Writes the header before the first event.
-    fn begin(&mut self, event: &asciicast::Event) {
-        if !self.done.cast.is_empty() {
-            return;
-        }
+    fn append(&mut self, event: &asciicast::Event) {
         // The very first size is the one that the recording begins with.
-        if let (1, asciicast::Event::Resize(size)) = (self.done.from.index, event) {
+        if let (true, 1, asciicast::Event::Resize(size)) = (self.lines.is_empty(), self.done.from.index, event) {
             self.done.size = *size;
         }
+        let behind_interval = event.behind_interval();
+        self.bytes += behind_interval.len();
+        self.lines.push(EventLine { at_ms: self.done.to.clock.elapsed_ms(), behind_interval });
+    }
+
+    /// The segment: nothing where nothing happened.
+    fn done(mut self) -> Rendered {
+        if self.lines.is_empty() {
+            return self.done;
+        }
         let began = self.done.to.clock.began_at().map_or(0, UnixMillis::get);
-        let elapsed = i64::try_from(self.done.from.clock.elapsed_ms()).unwrap_or(0);
+        let mut elapsed_ms = self.done.from.clock.elapsed_ms();
+        let elapsed = i64::try_from(elapsed_ms).unwrap_or(0);
         let timestamp = Some(began.saturating_add(elapsed).div_euclid(1000));
-        self.done.cast = Header { size: self.done.size, timestamp }.line();
+        let mut cast = Header { size: self.done.size, timestamp }.line();
+        for EventLine { at_ms, behind_interval } in self.lines {
+            asciicast::put_line(at_ms.saturating_sub(elapsed_ms), &behind_interval, &mut cast);
+            elapsed_ms = elapsed_ms.max(at_ms);
+        }
+        self.done.cast = cast;
+        self.done
     }
 }

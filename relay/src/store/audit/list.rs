@@ -1,56 +1,21 @@
 //! Reading the log: pages for people, runs of events for those who follow it.
+//!
+//! No statement looks at more than a bounded number of events, and none sorts: each goes along one index, in the log's order,
+//! from where the one before ended. Between two of them the connection is free for others.
 
-use podlatch_protocol::id::{ClusterId, OrganisationId, SessionId, UserId};
+use podlatch_protocol::id::OrganisationId;
 
-use super::row::{EventRow, event_sql};
+use super::filter::AuditFilter;
+use super::lead::Order;
+use super::search::Span;
 use crate::clock::UnixMillis;
-use crate::domain::access::AuditScope;
-use crate::domain::audit::{Action, Event};
-use crate::store::engine::{fetch_all, fetch_optional};
+use crate::domain::audit::Event;
+use crate::store::engine::fetch_optional;
 use crate::store::rows::number;
 use crate::store::{Store, StoreError};
 
-/// How many positions one statement looks at. A filter that finds little must not keep the database busy for long.
-const WINDOW: i64 = 20_000;
-
-/// How many of those one page may take. What is left is found from the page's cursor on.
-const MAX_WINDOWS: u32 = 25;
-
-/// Which events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditFilter {
-    /// Whose log.
-    pub organisation: OrganisationId,
-    /// What the caller may see of it.
-    pub scope: AuditScope,
-    /// Only of this cluster.
-    pub cluster: Option<ClusterId>,
-    /// Only by or about this person.
-    pub user: Option<UserFilter>,
-    /// Only in this namespace.
-    pub namespace: Option<String>,
-    /// Only in a pod of this name.
-    pub pod: Option<String>,
-    /// Only in this session.
-    pub session: Option<SessionId>,
-    /// Only this.
-    pub action: Option<Action>,
-    /// Only where a command, a pod, a person, a program or a detail contains this text, in whatever case.
-    pub text: Option<String>,
-    /// Not before.
-    pub from: Option<UnixMillis>,
-    /// Before.
-    pub to: Option<UnixMillis>,
-}
-
-/// A person, as a filter names them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UserFilter {
-    /// By id.
-    Id(UserId),
-    /// By the address that they had at the time.
-    Name(String),
-}
+/// How many steps one page may take. What is left is found from the page's cursor on.
+const MAX_STEPS: u32 = 10;
 
 /// A page of the log, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,52 +38,6 @@ pub struct AuditRun {
     pub at_end: bool,
 }
 
-impl AuditFilter {
-    /// Everything that a scope lets one see of an organisation's log.
-    pub const fn everything(organisation: OrganisationId, scope: AuditScope) -> Self {
-        Self {
-            organisation,
-            scope,
-            cluster: None,
-            user: None,
-            namespace: None,
-            pod: None,
-            session: None,
-            action: None,
-            text: None,
-            from: None,
-            to: None,
-        }
-    }
-
-    /// The text as a pattern, in lower case.
-    fn pattern(&self) -> Option<String> {
-        let text = self.text.as_ref()?.to_lowercase();
-        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        Some(format!("%{escaped}%"))
-    }
-}
-
-/// The statement that filters, then its order. `$15` is the session, for those that ask for one.
-macro_rules! filtered_sql {
-    ($rest:literal) => {
-        event_sql!(
-            "WHERE organisation_id = $1 AND position > $2 AND position <= $3
-                 AND ($4 IS NULL OR actor_id = $4 OR user_id = $4)
-                 AND ($5 IS NULL OR cluster_id = $5)
-                 AND ($6 IS NULL OR actor_id = $6 OR user_id = $6)
-                 AND ($7 IS NULL OR actor_name = $7 OR user_name = $7)
-                 AND ($8 IS NULL OR namespace = $8) AND ($9 IS NULL OR pod = $9)
-                 AND ($10 IS NULL OR action = $10) AND at >= $11 AND at < $12
-                 AND ($13 IS NULL OR LOWER(COALESCE(command, '')) LIKE $13 ESCAPE '\\'
-                     OR LOWER(COALESCE(pod, '')) LIKE $13 ESCAPE '\\' OR LOWER(actor_name) LIKE $13 ESCAPE '\\'
-                     OR LOWER(COALESCE(user_name, '')) LIKE $13 ESCAPE '\\'
-                     OR LOWER(COALESCE(user_agent, '')) LIKE $13 ESCAPE '\\' OR LOWER(details) LIKE $13 ESCAPE '\\') ",
-            $rest
-        )
-    };
-}
-
 impl Store {
     /// Events, newest first: at most `limit` of those below position `before`. Cancel safe.
     pub async fn list_audit(
@@ -127,39 +46,50 @@ impl Store {
         before: Option<u64>,
         limit: u16,
     ) -> Result<AuditPage, StoreError> {
-        let (low, high) = self.audit_bounds(filter).await?;
-        let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
-        let mut top = high.min(before - 1);
         let mut items = Vec::new();
-        for _ in 0..MAX_WINDOWS {
-            if top <= low || items.len() >= usize::from(limit) {
+        let Some(search) = self.audit_search(filter).await? else {
+            return Ok(AuditPage { items, next: None });
+        };
+        let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
+        let mut left = Span { above: 0, up_to: self.audit_top(filter).await?.min(before - 1) };
+        for step in 0..MAX_STEPS {
+            // A page that is full at once need not know where the time begins.
+            if step == 1 {
+                left.above = self.audit_bottom(filter).await?;
+            }
+            if left.is_empty() {
                 break;
             }
-            let bottom = if filter.session.is_some() { low } else { low.max(top - WINDOW) };
             let wanted = i64::from(limit) - i64::try_from(items.len()).unwrap_or(i64::MAX);
-            let found = self.audit_between(filter, (bottom, top), Order::NewestFirst, wanted).await?;
-            // A full answer has not looked at everything: the log goes on below the last one found.
-            top = match found.last() {
-                Some(last) if found.len() >= usize::try_from(wanted).unwrap_or(usize::MAX) => {
-                    i64::try_from(last.position).unwrap_or(i64::MAX) - 1
-                }
-                _ => bottom,
-            };
+            let (found, span) = self.audit_step(&search, left, Order::NewestFirst, wanted).await?;
+            let is_full = i64::try_from(found.len()).is_ok_and(|found| found >= wanted);
             items.extend(found);
+            // A full answer has not looked at everything: the log goes on below the last one found.
+            left.up_to = match items.last() {
+                Some(last) if is_full => i64::try_from(last.position).unwrap_or(i64::MAX) - 1,
+                _ => span.above,
+            };
+            if is_full {
+                break;
+            }
         }
-        let next = if top > low { Some(number("audit_events.position", top + 1)?) } else { None };
+        let next = if left.is_empty() { None } else { Some(number("audit_events.position", left.up_to + 1)?) };
         Ok(AuditPage { items, next })
     }
 
     /// Events, oldest first: at most `limit` of those behind position `after`. Cancel safe.
     pub async fn audit_run(&self, filter: &AuditFilter, after: u64, limit: u16) -> Result<AuditRun, StoreError> {
         let last = i64::try_from(self.audit_position(filter.organisation).await?).unwrap_or(i64::MAX);
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let top = last.min(after.saturating_add(WINDOW)).max(after);
-        let items = self.audit_between(filter, (after, top), Order::OldestFirst, i64::from(limit)).await?;
+        let left = Span { above: i64::try_from(after).unwrap_or(i64::MAX), up_to: last };
+        let search = if left.is_empty() { None } else { self.audit_search(filter).await? };
+        let Some(search) = search else {
+            let reached = number("audit_events.position", left.above.max(last))?;
+            return Ok(AuditRun { items: Vec::new(), reached, at_end: true });
+        };
+        let (items, span) = self.audit_step(&search, left, Order::OldestFirst, i64::from(limit)).await?;
         let reached = match items.last() {
             Some(item) if items.len() >= usize::from(limit) => item.position,
-            _ => number("audit_events.position", top)?,
+            _ => number("audit_events.position", span.up_to)?,
         };
         Ok(AuditRun { at_end: i64::try_from(reached).is_ok_and(|reached| reached >= last), items, reached })
     }
@@ -175,74 +105,45 @@ impl Store {
         row.map_or(Ok(0), |(position,)| number("audit_positions.position", position))
     }
 
-    /// Between which positions (the first excluded) a filter can find anything at all.
-    async fn audit_bounds(&self, filter: &AuditFilter) -> Result<(i64, i64), StoreError> {
-        if filter.from.is_none() && filter.to.is_none() {
-            let last = self.audit_position(filter.organisation).await?;
-            return Ok((0, i64::try_from(last).unwrap_or(i64::MAX)));
-        }
+    /// The position behind which a filter's time begins: where an export may start. Cancel safe.
+    pub async fn audit_beginning(&self, filter: &AuditFilter) -> Result<u64, StoreError> {
+        number("audit_events.position", self.audit_bottom(filter).await?)
+    }
+
+    /// The last position at which a filter can find anything. Only where its time ends is it looked for.
+    async fn audit_top(&self, filter: &AuditFilter) -> Result<i64, StoreError> {
+        let Some(to) = filter.to else {
+            return self.audit_end(filter).await;
+        };
         let row = fetch_optional!(
             self.reader(),
-            (Option<i64>, Option<i64>),
-            "SELECT MIN(position), MAX(position) FROM audit_events WHERE organisation_id = $1 AND at >= $2 AND at < $3",
+            (Option<i64>,),
+            "SELECT MAX(position) FROM audit_events WHERE organisation_id = $1 AND at >= $2 AND at < $3",
             filter.organisation.as_uuid(),
             filter.from.map_or(i64::MIN, UnixMillis::get),
-            filter.to.map_or(i64::MAX, UnixMillis::get),
+            to.get(),
         )?;
-        Ok(match row {
-            Some((Some(first), Some(last))) => (first - 1, last),
-            _ => (0, 0),
-        })
+        Ok(row.and_then(|(last,)| last).unwrap_or(0))
     }
 
-    async fn audit_between(
-        &self,
-        filter: &AuditFilter,
-        (above, up_to): (i64, i64),
-        order: Order,
-        limit: i64,
-    ) -> Result<Vec<Event>, StoreError> {
-        let (user, name) = match &filter.user {
-            None => (None, None),
-            Some(UserFilter::Id(id)) => (Some(id.as_uuid()), None),
-            Some(UserFilter::Name(name)) => (None, Some(name.to_lowercase())),
-        };
-        let scope = match filter.scope {
-            AuditScope::All => None,
-            AuditScope::Of(user) => Some(user.as_uuid()),
-        };
-        let sql = match (filter.session, order) {
-            (None, Order::NewestFirst) => filtered_sql!("ORDER BY position DESC LIMIT $14"),
-            (None, Order::OldestFirst) => filtered_sql!("ORDER BY position LIMIT $14"),
-            (Some(_), Order::NewestFirst) => filtered_sql!("AND session_id = $15 ORDER BY position DESC LIMIT $14"),
-            (Some(_), Order::OldestFirst) => filtered_sql!("AND session_id = $15 ORDER BY position LIMIT $14"),
-        };
-        let rows = fetch_all!(
+    /// The position behind which a filter can find anything; the end of the log if it can find nothing.
+    async fn audit_bottom(&self, filter: &AuditFilter) -> Result<i64, StoreError> {
+        let Some(from) = filter.from else { return Ok(0) };
+        let row = fetch_optional!(
             self.reader(),
-            EventRow,
-            sql,
+            (Option<i64>,),
+            "SELECT MIN(position) FROM audit_events WHERE organisation_id = $1 AND at >= $2 AND at < $3",
             filter.organisation.as_uuid(),
-            above,
-            up_to,
-            scope,
-            filter.cluster.map(|cluster| cluster.as_uuid()),
-            user,
-            name.as_deref(),
-            filter.namespace.as_deref(),
-            filter.pod.as_deref(),
-            filter.action.map(Action::slug),
-            filter.from.map_or(i64::MIN, UnixMillis::get),
+            from.get(),
             filter.to.map_or(i64::MAX, UnixMillis::get),
-            filter.pattern().as_deref(),
-            limit,
-            filter.session.map(|session| session.as_uuid()),
         )?;
-        rows.into_iter().map(Event::try_from).collect()
+        match row.and_then(|(first,)| first) {
+            Some(first) => Ok(first - 1),
+            None => self.audit_end(filter).await,
+        }
     }
-}
 
-#[derive(Debug, Clone, Copy)]
-enum Order {
-    NewestFirst,
-    OldestFirst,
+    async fn audit_end(&self, filter: &AuditFilter) -> Result<i64, StoreError> {
+        Ok(i64::try_from(self.audit_position(filter.organisation).await?).unwrap_or(i64::MAX))
+    }
 }

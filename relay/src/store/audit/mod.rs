@@ -4,14 +4,20 @@
 //! organisation's counter is locked, and every other append of the organisation waits.
 
 mod append;
+mod filter;
 mod guard;
+mod lead;
 mod list;
 mod row;
+mod search;
 mod sinks;
 
 pub(super) use self::append::append;
+pub use self::filter::{AuditFilter, UserFilter};
 pub(super) use self::guard::refuse_changes;
-pub use self::list::{AuditFilter, AuditPage, AuditRun, UserFilter};
+#[cfg(test)]
+pub(super) use self::lead::{Lead, Order};
+pub use self::list::{AuditPage, AuditRun};
 use super::{Store, StoreError, Tx};
 use crate::domain::audit::{Appended, NewEvent};
 

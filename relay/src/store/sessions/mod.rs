@@ -2,13 +2,17 @@
 
 mod events;
 mod life;
+mod list;
 mod marks;
 mod row;
 mod viewers;
 
 pub use self::life::ActivityNote;
+#[cfg(test)]
+pub(super) use self::list::Lead;
+pub use self::list::{SessionFilter, StateFilter};
 pub use self::viewers::{Departure, NewViewer, ViewerBytes};
-use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId, SessionId, UserId};
+use podlatch_protocol::id::{AgentId, ClusterId, OrganisationId, SessionId};
 use podlatch_protocol::session::Opened;
 use podlatch_protocol::target::ContainerName;
 
@@ -16,76 +20,10 @@ use self::row::{EndColumns, SessionRow, session_sql};
 use super::audit::append;
 use super::engine::{execute, fetch_all, fetch_optional};
 use super::rows::millis;
-use super::{List, Page, PageRequest, Store, StoreError};
+use super::{Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::domain::name::ReasonText;
-use crate::domain::session::{NewSession, Session, SessionEnd, SessionStatus};
-
-/// Which sessions to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionFilter {
-    /// Whose.
-    pub organisation: OrganisationId,
-    /// Only this person's.
-    pub user: Option<UserId>,
-    /// Of what is over, only this person's.
-    pub ended_of: Option<UserId>,
-    /// Only this cluster's.
-    pub cluster: Option<ClusterId>,
-    /// Only in this state.
-    pub state: StateFilter,
-    /// Only with this status at `now`.
-    pub status: Option<SessionStatus>,
-    /// Only those that began at this moment or later.
-    pub from: Option<UnixMillis>,
-    /// Only those that began before this moment.
-    pub to: Option<UnixMillis>,
-    /// When this is asked: time alone makes a session expire.
-    pub now: UnixMillis,
-}
-
-impl SessionFilter {
-    /// Every session of an organisation, asked for at `now`.
-    pub const fn all(organisation: OrganisationId, now: UnixMillis) -> Self {
-        Self {
-            organisation,
-            user: None,
-            ended_of: None,
-            cluster: None,
-            state: StateFilter::Any,
-            status: None,
-            from: None,
-            to: None,
-            now,
-        }
-    }
-
-    fn wants(&self, status: SessionStatus) -> bool {
-        self.status.is_none_or(|wanted| wanted == status)
-    }
-}
-
-/// Which states to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateFilter {
-    /// All of them.
-    Any,
-    /// Those that are not over: opening or live.
-    Unfinished,
-    /// Those that are over.
-    Ended,
-}
-
-impl StateFilter {
-    /// The states as the two columns' worth of choice that the statement takes: unfinished ones, ended ones.
-    const fn wants(self) -> (bool, bool) {
-        match self {
-            Self::Any => (true, true),
-            Self::Unfinished => (true, false),
-            Self::Ended => (false, true),
-        }
-    }
-}
+use crate::domain::session::{NewSession, Session, SessionEnd};
 
 impl Store {
     /// Stores a session that was asked for, as opening; [`StoreError::Missing`] if the organisation has no such cluster,
@@ -207,41 +145,6 @@ impl Store {
             id.as_uuid(),
         )?;
         row.map(Session::try_from).transpose()
-    }
-
-    /// Sessions, newest first. Cancel safe.
-    pub async fn list_sessions(&self, filter: &SessionFilter, page: PageRequest) -> Result<Page<Session>, StoreError> {
-        let (unfinished, ended) = filter.state.wants();
-        let rows = fetch_all!(
-            self.reader(),
-            SessionRow,
-            session_sql!(
-                "WHERE s.organisation_id = $1 AND ($2 IS NULL OR s.user_id = $2) AND ($3 IS NULL OR s.cluster_id = $3)
-                     AND (($4 AND s.state <> 'ended') OR ($5 AND s.state = 'ended')) AND ($6 IS NULL OR s.id < $6)
-                     AND (($7 AND s.state <> 'ended' AND s.expires_at > $10)
-                         OR ($8 AND (s.state = 'ended' AND s.end_cause = 'expired'
-                             OR s.state <> 'ended' AND s.expires_at <= $10))
-                         OR ($9 AND s.state = 'ended' AND s.end_cause <> 'expired'))
-                     AND ($11 IS NULL OR s.started_at >= $11) AND ($12 IS NULL OR s.started_at < $12)
-                     AND ($14 IS NULL OR s.user_id = $14 OR s.state <> 'ended')
-                 ORDER BY s.id DESC LIMIT $13"
-            ),
-            filter.organisation.as_uuid(),
-            filter.user.map(|user| user.as_uuid()),
-            filter.cluster.map(|cluster| cluster.as_uuid()),
-            unfinished,
-            ended,
-            page.after(),
-            filter.wants(SessionStatus::Active),
-            filter.wants(SessionStatus::Expired),
-            filter.wants(SessionStatus::Closed),
-            filter.now.get(),
-            filter.from.map(UnixMillis::get),
-            filter.to.map(UnixMillis::get),
-            page.limit(),
-            filter.ended_of.map(|user| user.as_uuid()),
-        )?;
-        page.read(List::Sessions, rows, Session::try_from, |session| session.id().as_uuid())
     }
 
     /// The sessions of an agent that are not over: what is to be taken up again when it connects. Cancel safe.

@@ -5,6 +5,7 @@ use podlatch_protocol::id::{OrganisationId, SessionId};
 use podlatch_protocol::session::{Cleanup, Ended, ExitOutcome, Opened};
 use podlatch_relay::domain::access::{Actor, AuditScope};
 use podlatch_relay::domain::audit::{Action, ActorKind, Event, NewEvent, Origin, Outcome, Place};
+use podlatch_relay::domain::organisation::ClientInfo;
 use podlatch_relay::domain::session::SessionEnd;
 use podlatch_relay::store::{AuditFilter, StoreError, UserFilter};
 
@@ -20,6 +21,7 @@ on_both_engines!(
     an_event_names_only_what_the_organisation_has,
     text_of_any_length_and_with_any_character_is_taken,
     every_filter_works_alone_and_with_the_others,
+    what_is_rare_is_found_behind_any_number_of_others,
     a_receiver_goes_on_where_it_was_and_never_back,
 );
 
@@ -243,6 +245,70 @@ async fn every_filter_works_alone_and_with_the_others(at: Fixture) {
     ] {
         assert!(found(&nothing).await.is_empty(), "{nothing:?}");
     }
+}
+
+/// More than any statement looks at, twice.
+const MANY: u64 = 41_000;
+
+async fn what_is_rare_is_found_behind_any_number_of_others(at: Fixture) {
+    let (actor, session) = session(&at).await;
+    let here = actor.organisation;
+    let bob = at.owner("bob@example.org").await.user.id;
+    let by_ada = |action, when| NewEvent::new(action, here, Origin::user(actor.user, ClientInfo::default()), when);
+    at.store.append_audit(&by_ada(Action::MemberSuspended, SOON).about(bob)).await.expect("appends");
+    let few = at.store.audit_position(here).await.expect("answers");
+    at.append_commands(&actor, MANY).await;
+    at.store.append_audit(&by_ada(Action::SignIn, EXPIRY)).await.expect("appends");
+    let everything = AuditFilter::everything(here, AuditScope::All);
+    let ada = AuditFilter { user: Some(UserFilter::Id(actor.user)), ..everything.clone() };
+    let commands = AuditFilter { action: Some(Action::CommandExecuted), ..everything.clone() };
+
+    let with_nines = (1..=MANY).filter(|number| number.to_string().contains("999")).map(|number| few + number);
+    let with_nines: Vec<_> = with_nines.collect();
+    for wide in [&everything, &ada, &commands] {
+        let filter = AuditFilter { text: Some("999".to_owned()), ..wide.clone() };
+        assert_eq!(positions(&at, &filter).await, with_nines, "{filter:?}");
+    }
+    for (rare, expected) in [
+        (AuditFilter { session: Some(session), ..ada.clone() }, 1),
+        (AuditFilter { user: Some(UserFilter::Id(bob)), ..everything.clone() }, 1),
+        (AuditFilter { user: Some(UserFilter::Name("bob@example.org".to_owned())), ..everything.clone() }, 1),
+        (AuditFilter::everything(here, AuditScope::Of(bob)), 1),
+        (AuditFilter { action: Some(Action::MemberSuspended), ..ada.clone() }, 1),
+        (AuditFilter { to: Some(SOON), ..everything.clone() }, usize::try_from(few).expect("a few") - 1),
+        (AuditFilter { from: Some(EXPIRY), ..ada.clone() }, 1),
+        (AuditFilter { pod: Some("web-2".to_owned()), ..commands.clone() }, 0),
+        (AuditFilter { user: Some(UserFilter::Id(bob)), ..commands.clone() }, 0),
+        (AuditFilter { user: Some(UserFilter::Name("nobody@example.org".to_owned())), ..commands.clone() }, 0),
+    ] {
+        let page = at.store.list_audit(&rare, None, 200).await.expect("answers");
+        assert_eq!((page.items.len(), page.next), (expected, None), "at once: {rare:?}");
+        assert_eq!(positions(&at, &rare).await.len(), expected, "{rare:?}");
+    }
+}
+
+/// Where what a filter finds is: the same page by page, newest first, as run by run, oldest first.
+async fn positions(at: &Fixture, filter: &AuditFilter) -> Vec<u64> {
+    let (mut pages, mut before) = (Vec::new(), None);
+    loop {
+        let page = at.store.list_audit(filter, before, 30).await.expect("answers");
+        pages.extend(page.items.iter().map(|event| event.position));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    let (mut runs, mut after) = (Vec::new(), 0);
+    loop {
+        let run = at.store.audit_run(filter, after, 30).await.expect("answers");
+        runs.extend(run.items.iter().map(|event| event.position));
+        after = run.reached;
+        if run.at_end {
+            break;
+        }
+    }
+    assert!(pages.iter().rev().eq(&runs), "both ways find the same: {filter:?}");
+    runs
 }
 
 async fn a_receiver_goes_on_where_it_was_and_never_back(at: Fixture) {

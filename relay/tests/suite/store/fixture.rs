@@ -22,9 +22,9 @@ use podlatch_relay::entropy::Entropy;
 use podlatch_relay::store::{
     DatabaseUrl, NewCluster, NewJoinToken, NewLoginSession, NewOrganisation, NewSignInLink, Store,
 };
-use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr};
 use tempfile::TempDir;
 
 use crate::postgres::new_database_url;
@@ -84,7 +84,7 @@ impl Fixture {
     }
 
     /// Runs a statement past the store, as somebody with access to the database could.
-    pub(crate) async fn execute(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn execute(&self, sql: impl SqlSafeStr) -> Result<(), sqlx::Error> {
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
@@ -223,6 +223,27 @@ impl Fixture {
             reason: None,
             access: SessionAccess::default(),
         }
+    }
+
+    /// Appends commands by somebody, in no session, named by their number: past the store, for it takes them one by one.
+    pub(crate) async fn append_commands(&self, by: &Actor, number: u64) {
+        let id = match self.url {
+            DatabaseUrl::Sqlite(_) => "randomblob(16)",
+            DatabaseUrl::Postgres(_) => "gen_random_uuid()",
+        };
+        let last = self.store.audit_position(by.organisation).await.expect("answers");
+        let sql = format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number})
+             INSERT INTO audit_events (id, organisation_id, position, at, action, outcome, actor_kind, actor_id, actor_name,
+                 user_id, user_name, command, details)
+             SELECT {id}, p.organisation_id, {last} + n.i, {at}, 'command_executed', 'success', 'user', u.id, u.email,
+                 u.id, u.email, 'run ' || n.i, '{{}}'
+             FROM n, audit_positions p JOIN memberships m ON m.organisation_id = p.organisation_id
+                 JOIN users u ON u.id = m.user_id WHERE u.email = 'ada@example.org';
+             UPDATE audit_positions SET position = {last} + {number} WHERE position = {last}",
+            at = SOON.get(),
+        );
+        self.execute(AssertSqlSafe(sql)).await.expect("appends");
     }
 
     pub(crate) async fn session(&self, actor: &Actor, agent: &Agent) -> NewSession {

@@ -50,18 +50,30 @@ async fn a_session_becomes_an_asciicast_and_its_hot_log_goes() {
 #[tokio::test]
 async fn a_command_that_is_known_late_is_found_where_it_was_entered() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut life = Life::begin(folder.path(), AT_ONCE);
+    let mut life = Life::begin(folder.path(), NEVER);
     let recording = life.create().await;
     append(&recording, b"$ ls\r\n", 1_000).await;
     append(&recording, b"alpha\r\n", 1_200).await;
     recording.marker("ls".to_owned(), at(1_000)).await.expect("notes it");
     append(&recording, b"beta\r\n", 90_000).await;
     recording.marker("of yesterday".to_owned(), at(1_000)).await.expect("notes it");
+    recording.marker("rm".to_owned(), at(89_999)).await.expect("notes it");
     finish(&recording, 0, 90_000).await;
     let sealed = life.stored(folder.path()).await;
     let archive = life.archives.open(organisation(), session(), Some(&sealed.head)).await.expect("opens");
     let markers: Vec<_> = archive.markers().map(|marker| (marker.at_ms, &*marker.label)).collect();
-    assert_eq!(markers, [(1_000, "ls"), (90_000, "of yesterday")]);
+    assert_eq!(markers, [(1_000, "ls"), (90_000, "of yesterday"), (89_999, "rm")]);
+    let expected = [
+        (0, Event::Resize(TerminalSize::clamped(100, 30))),
+        (1_000, Event::Output("$ ls\r\n".into())),
+        (1_000, Event::Marker("ls".into())),
+        (1_200, Event::Output("alpha\r\n".into())),
+        (89_999, Event::Marker("rm".into())),
+        (90_000, Event::Output("beta\r\n".into())),
+        (90_000, Event::Marker("of yesterday".into())),
+        (90_000, Event::Exit(0)),
+    ];
+    assert_eq!(play(archive).await, expected);
 }
 
 #[tokio::test]

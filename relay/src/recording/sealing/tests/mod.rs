@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::super::archive::{Archive, ArchiveError, Archives};
 use super::super::asciicast::{self, Event, Line};
+use super::super::disk::DISK_DEADLINE;
 use super::super::{
     NewRecording, OutputEnd, Piece, Recorder, RecorderParts, Recording, RecordingsStore, StoreLocation,
 };
@@ -63,7 +64,7 @@ impl Life {
         std::fs::create_dir_all(&hot).expect("a folder");
         let archives = Archives::new(store.clone(), hot.clone());
         let parts = RecorderParts { hot, store, patience, sealed: sender };
-        Self { recorder: Recorder::start_paced(parts, pace).expect("starts"), archives, sealed }
+        Self { recorder: Recorder::start_paced(parts, pace, DISK_DEADLINE).expect("starts"), archives, sealed }
     }
 
     async fn create(&self) -> Recording {
