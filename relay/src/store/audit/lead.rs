@@ -143,6 +143,7 @@ fn conditions(filter: &AuditFilter) -> String {
         (filter.from.is_some(), " AND +at >= $13"),
         (filter.to.is_some(), " AND +at < $14"),
         (filter.text.is_some(), TEXT),
+        (filter.session.is_some(), " AND session_id = $16"),
     ];
     conditions.into_iter().filter(|(is_given, _)| *is_given).map(|(_, condition)| condition).collect()
 }

@@ -165,6 +165,7 @@ impl Store {
             filter.from.map(UnixMillis::get),
             filter.to.map(UnixMillis::get),
             filter.pattern().as_deref(),
+            filter.session.map(|session| session.as_uuid()),
         )?;
         rows.into_iter().map(Event::try_from).collect()
     }
