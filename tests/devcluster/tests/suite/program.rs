@@ -51,6 +51,15 @@ fn is_alive(marker: &str) -> bool {
         .any(|process| fs::read(process.path().join("cmdline")).is_ok_and(|line| line == wanted.as_bytes()))
 }
 
+/// The devcluster is ready before the last of its pods has become the program that it runs.
+async fn wait_until_alive(marker: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_alive(marker) {
+        assert!(Instant::now() < deadline, "the pod does not start");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn wait_until_gone(marker: &str) {
     let deadline = Instant::now() + PATIENCE;
     while is_alive(marker) {
@@ -69,7 +78,7 @@ async fn a_terminated_program_takes_its_pods_and_folders_along_and_keeps_its_key
     let folder = tempfile::tempdir().expect("a folder can be made");
     let mut first = start(folder.path(), "900001");
     assert!(first.url.starts_with("https://127.0.0.1:"));
-    assert!(is_alive("900001"));
+    wait_until_alive("900001").await;
     let kubeconfig = fs::read_to_string(&first.kubeconfig).expect("the kubeconfig is there");
     assert!(kubeconfig.contains(&first.url));
     let mode = fs::metadata(&first.kubeconfig).expect("the kubeconfig is there").permissions().mode();
@@ -82,6 +91,7 @@ async fn a_terminated_program_takes_its_pods_and_folders_along_and_keeps_its_key
     assert!(first.child.wait().expect("the program ends").success());
     wait_until_gone("900001").await;
     let second = start(folder.path(), "900002");
+    wait_until_alive("900002").await;
     assert_eq!(fs::read(folder.path().join("data/ca.pem")).expect("the CA is there"), ca);
     assert_eq!(fs::read(folder.path().join("data/tokens.json")).expect("the tokens are there"), tokens);
     drop(second);
@@ -92,7 +102,7 @@ async fn a_terminated_program_takes_its_pods_and_folders_along_and_keeps_its_key
 async fn a_killed_program_takes_its_pods_along() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let mut program = start(folder.path(), "900003");
-    assert!(is_alive("900003"));
+    wait_until_alive("900003").await;
     program.child.kill().expect("the program is there");
     program.child.wait().expect("the program ends");
     wait_until_gone("900003").await;
