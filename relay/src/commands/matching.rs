@@ -57,7 +57,9 @@ pub(super) fn typed_line(lines: &VecDeque<Line>, text: &str) -> Option<(usize, S
     let text = text.trim_end();
     let nearly = |line: &Line| {
         let beside = text.strip_prefix(line.text.as_str()).is_some_and(|rest| rest.starts_with("  "));
-        line.exact && (ends_with_command(&line.text, text) || (beside && !line.text.is_empty()))
+        line.exact
+            && (ends_with_command(&line.text, text)
+                || ((beside || displaced(text, &line.text)) && !line.text.is_empty()))
     };
     let index = lines.iter().position(nearly)?;
     let expected = if ends_with_command(&lines[index].text, text) { text } else { &lines[index].text };
@@ -150,6 +152,11 @@ fn overdrawn(shown: &str, typed: &str) -> bool {
     same * 2 > lines
 }
 
+/// Whether a typed line was drawn again further right: readline counts the colours of a prompt that does not mark them.
+fn displaced(shown: &str, typed: &str) -> bool {
+    shown.strip_suffix(typed.trim_end()).is_some_and(|before| !before.is_empty() && typed.starts_with(before))
+}
+
 /// Whether a typed line ends with the text of a command. The keys before were for another program, and no words of it.
 pub(super) fn ends_with_command(typed: &str, command: &str) -> bool {
     let command = command.trim();
@@ -204,6 +211,13 @@ pub(super) fn without_indent(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_was_drawn_again_further_right_is_the_one_that_was_typed() {
+        assert!(displaced("echo onecho one two", "echo one two"));
+        assert!(!displaced("echo one two", "echo one two"));
+        assert!(!displaced("sudo echo one two", "echo one two"));
+    }
 
     #[test]
     fn a_paste_that_was_drawn_over_itself_is_the_one_that_was_typed() {
