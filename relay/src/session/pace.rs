@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// Output per second that a session is granted beside others, in bytes, for each processor of this machine. A flood of short
 /// lines costs a core of the pod's node several times as much as it costs here, and many agents run on small machines.
-const BYTES_PER_SECOND_AND_PROCESSOR: u64 = 512 * 1024;
+const BYTES_PER_SECOND_AND_PROCESSOR: u64 = 256 * 1024;
 
 /// And at most: far more than a person reads or a browser draws.
 const MOST_BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
@@ -144,7 +144,7 @@ mod tests {
     fn a_larger_machine_bears_more_but_nobody_gets_without_end() {
         assert_eq!(FairRate::of(0), FairRate::of(1));
         assert!(FairRate::of(1) != FairRate::of(2));
-        assert_eq!(FairRate::of(2), FairRate(1024 * 1024));
+        assert_eq!(FairRate::of(2), FairRate(2 * BYTES_PER_SECOND_AND_PROCESSOR));
         assert_eq!(FairRate::of(usize::MAX), FairRate(MOST_BYTES_PER_SECOND));
     }
 

@@ -65,6 +65,8 @@ async fn beside_a_flood(noisy: &mut Viewer, others: &mut Crowd) -> anyhow::Resul
     noisy.type_text("yes\r").await;
     let now = noisy.seen().rendered;
     noisy.wait("the flood", |seen| seen.rendered > now + 1_000_000).await?;
+    // Until the buffers on its way are full, and its pace is found, it goes faster than it may go on.
+    others.type_all().await?;
     let (began, from) = (Instant::now(), noisy.seen().rendered);
     let times = others.type_all().await?;
     let rate = number(noisy.seen().rendered - from) / began.elapsed().as_secs_f64();
@@ -97,6 +99,7 @@ async fn beside_a_flood_past_podlatch(
             sleep_until(began + Duration::from_secs_f64(number(read) / rate)).await;
         }
     });
+    others.type_all().await?;
     let times = others.type_all().await?;
     writer.input(b"\x03").await?;
     flood.await.context("the flood past Podlatch")?;
