@@ -14,6 +14,7 @@ mod inputs;
 mod life;
 mod link;
 mod marks;
+mod observers;
 mod open;
 mod pace;
 mod pods;
@@ -39,6 +40,7 @@ pub(crate) use inputs::InputView;
 #[cfg(test)]
 pub(crate) use life::IdleView;
 pub(crate) use life::LifeView;
+use observers::Observers;
 pub use open::{OpenError, OpenSession};
 pub use sessions::{Sessions, Settings};
 
@@ -66,6 +68,8 @@ pub(crate) struct SessionHandle {
     pub(crate) life: watch::Receiver<LifeView>,
     /// The terminal's size, once this life of the relay has told it.
     pub(crate) size: watch::Receiver<Option<TerminalSize>>,
+    /// Who watches.
+    pub(crate) observers: Observers,
     commands: mpsc::Sender<Command>,
 }
 

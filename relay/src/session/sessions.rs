@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use super::commands::{self, Commands};
 use super::life::Life;
+use super::observers::Observers;
 use super::pace::{FairRate, Typists};
 use super::rights::Rights;
 use super::task::{Begin, Owner, StartFrom};
@@ -234,6 +235,7 @@ impl Sessions {
             status: status.subscribe(),
             life: life_view.subscribe(),
             size: size_view.subscribe(),
+            observers: Observers::none(),
             commands,
         };
         let mut target = session.request.target.clone();

@@ -170,6 +170,8 @@ pub(crate) enum ToClient {
     Life(LifeMessage),
     /// Which size the terminal has, for those who do not choose it.
     Size { columns: u16, rows: u16 },
+    /// How many people watch, for those who work in it.
+    Observers { count: u32 },
     /// The session is over; the close follows.
     Ended(EndedMessage),
 }

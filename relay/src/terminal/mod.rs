@@ -214,9 +214,15 @@ impl Terminals {
 
     async fn run(&self, socket: &mut Socket, view: View<'_>, joined: Joined, start: writing::Start) -> SocketClose {
         let (rendered, follow) = watch::channel(start.offset);
-        let (typed, follow_typed) = watch::channel(overtaken::Typed::Other);
+        let (typed, follow_typed) = watch::channel(overtaken::Typed::Nothing);
         let typing = writing::Typing { viewer: view.viewer, typed: follow_typed };
-        let news = writing::News { input: joined.input, rendered: follow, size: None, typing: Some(typing) };
+        let news = writing::News {
+            input: joined.input,
+            rendered: follow,
+            size: None,
+            observers: Some(view.shown.handle.observers.subscribe()),
+            typing: Some(typing),
+        };
         let (mut sink, stream) = socket.split();
         let close = tokio::select! {
             close = reading::read(&view, stream, rendered, typed) => close,

@@ -44,7 +44,9 @@ pub(super) async fn observe(socket: &mut Socket, shown: &Shown<'_>, ticket: Tick
     };
     let (rendered, follow) = watch::channel(start.offset);
     let (_nobody_types, input) = watch::channel(InputView::default());
-    let news = writing::News { input, rendered: follow, size: Some(shown.handle.size.clone()), typing: None };
+    let size = Some(shown.handle.size.clone());
+    let news = writing::News { input, rendered: follow, size, observers: None, typing: None };
+    let _counted = shown.handle.observers.join();
     let (mut sink, stream) = socket.split();
     let close = tokio::select! {
         close = reading::read_observer(stream, rendered) => close,

@@ -24,23 +24,29 @@ const AT_ONCE_BYTES: u64 = 16 * 1024;
 /// Ctrl-C, Ctrl-\ and Ctrl-Z: what stops a program.
 const KEYS: [u8; 3] = [0x03, 0x1c, 0x1a];
 
-/// What somebody typed, as far as output is overtaken by it.
+/// What somebody typed, as far as output is overtaken by it: the latest interrupt, which a program has when it has all input
+/// below `input_end`. Whoever looks late misses none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// What stops a program. It has it when it has all input below this.
-    Interrupt {
-        input_end: u64,
-    },
-    Other,
+    /// Nothing yet that stops a program.
+    Nothing,
+    /// An interrupt.
+    Interrupt { input_end: u64 },
+    /// An interrupt, and then something else.
+    More { input_end: u64 },
 }
 
 impl Typed {
-    /// Of input at an offset. Within other input, those keys are a paste, which stops nothing.
-    pub(super) fn of(offset: u64, input: &[u8]) -> Self {
-        match input {
-            [key] if KEYS.contains(key) => Self::Interrupt { input_end: offset.saturating_add(1) },
-            _ => Self::Other,
-        }
+    /// Takes in what was typed at an offset; whether that is news. Within other input those keys are a paste, which stops
+    /// nothing.
+    pub(super) fn handle(&mut self, offset: u64, input: &[u8]) -> bool {
+        let next = match (input, *self) {
+            ([key], _) if KEYS.contains(key) => Self::Interrupt { input_end: offset.saturating_add(1) },
+            (_, Self::Interrupt { input_end }) => Self::More { input_end },
+            (_, Self::Nothing | Self::More { .. }) => return false,
+        };
+        *self = next;
+        true
     }
 }
 
@@ -63,12 +69,18 @@ pub(super) enum LastEnd {
 }
 
 /// Whether the viewer wants no more than the end of what comes.
+#[derive(Debug)]
+pub(super) struct Overtaken {
+    stage: Stage,
+    /// The latest interrupt that was heard of: where the input ends that it is in.
+    heard: u64,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overtaken {
+enum Stage {
     No,
     /// As soon as the program has its interrupt, for so long.
     Soon {
-        input_end: u64,
         lasts: Duration,
     },
     Yes {
@@ -80,30 +92,58 @@ pub(super) enum Overtaken {
 }
 
 impl Overtaken {
+    /// Nobody interrupted anything.
+    pub(super) const fn no() -> Self {
+        Self { stage: Stage::No, heard: 0 }
+    }
+
+    /// Whether the viewer wants the end alone, now or as soon as the program has its interrupt.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.stage != Stage::No
+    }
+
+    /// Whether it wants the end alone now.
+    pub(super) const fn is_on(&self) -> bool {
+        matches!(self.stage, Stage::Yes { .. })
+    }
+
+    /// Everything goes out again.
+    pub(super) fn stop(&mut self) {
+        self.stage = Stage::No;
+    }
+
     /// Somebody typed.
     pub(super) fn handle_typed(&mut self, typed: Typed, now: Instant) {
-        match (typed, self) {
-            (Typed::Interrupt { input_end }, this) => *this = Self::Soon { input_end, lasts: LASTS },
-            (Typed::Other, Self::Soon { lasts, .. }) => *lasts = LASTS_AFTER_INPUT,
-            (Typed::Other, Self::Yes { until, .. }) => *until = (*until).min(now + LASTS_AFTER_INPUT),
-            (Typed::Other, Self::No) => {}
+        let (input_end, lasts) = match typed {
+            Typed::Nothing => return,
+            Typed::Interrupt { input_end } => (input_end, LASTS),
+            Typed::More { input_end } => (input_end, LASTS_AFTER_INPUT),
+        };
+        if input_end > self.heard {
+            *self = Self { stage: Stage::Soon { lasts }, heard: input_end };
+            return;
+        }
+        match &mut self.stage {
+            Stage::No => {}
+            Stage::Soon { lasts: until_now } => *until_now = lasts,
+            Stage::Yes { until, .. } => *until = (*until).min(now + lasts),
         }
     }
 
     /// The program has all input below `applied`, the viewer was sent all output below `sent`.
     pub(super) fn handle_applied(&mut self, applied: u64, sent: u64, now: Instant) {
-        if let Self::Soon { input_end, lasts } = *self
-            && applied >= input_end
+        if let Stage::Soon { lasts } = self.stage
+            && applied >= self.heard
         {
-            *self = Self::Yes { from: sent, next: now + INTERVAL, until: now + lasts };
+            self.stage = Stage::Yes { from: sent, next: now + INTERVAL, until: now + lasts };
         }
     }
 
     /// What is due of the output up to `written`. Whoever is told that the end is, sends it.
     pub(super) fn due(&mut self, written: u64, last: LastEnd, now: Instant) -> Due {
-        let Self::Yes { from, next, until } = self else { return Due::All };
+        let Stage::Yes { from, next, until } = &mut self.stage else { return Due::All };
         if now >= *until {
-            *self = Self::No;
+            self.stage = Stage::No;
             return Due::All;
         }
         if written.saturating_sub(*from) <= AT_ONCE_BYTES {
@@ -125,7 +165,7 @@ mod tests {
     use super::*;
 
     fn interrupted(sent: u64, now: Instant) -> Overtaken {
-        let mut overtaken = Overtaken::No;
+        let mut overtaken = Overtaken::no();
         overtaken.handle_typed(Typed::Interrupt { input_end: 8 }, now);
         overtaken.handle_applied(8, sent, now);
         overtaken
@@ -138,17 +178,37 @@ mod tests {
     #[test]
     fn a_key_alone_interrupts_and_a_paste_does_not() {
         for key in ["\x03", "\x1c", "\x1a"] {
-            assert_eq!(Typed::of(7, key.as_bytes()), Typed::Interrupt { input_end: 8 });
+            let mut typed = Typed::Nothing;
+            assert!(typed.handle(7, key.as_bytes()));
+            assert_eq!(typed, Typed::Interrupt { input_end: 8 });
         }
         for other in ["", "c", "\x04", "a\x03", "\x03\x03"] {
-            assert_eq!(Typed::of(7, other.as_bytes()), Typed::Other, "{other:?}");
+            let mut typed = Typed::Nothing;
+            assert!(!typed.handle(7, other.as_bytes()), "nobody is woken for {other:?}");
+            assert_eq!(typed, Typed::Nothing);
         }
+    }
+
+    #[test]
+    fn an_interrupt_is_not_missed_by_whoever_looks_after_more_was_typed() {
+        let start = Instant::now();
+        let mut typed = Typed::Nothing;
+        assert!(typed.handle(7, b"\x03"));
+        assert!(typed.handle(8, b"l"), "that something follows it is news");
+        assert!(!typed.handle(9, b"s"), "that more does is none");
+        let mut overtaken = Overtaken::no();
+        overtaken.handle_typed(typed, start);
+        overtaken.handle_applied(10, 0, start);
+        assert_eq!(due(&mut overtaken, u64::MAX, start), Due::Later(start + INTERVAL));
+        assert_eq!(due(&mut overtaken, u64::MAX, start + LASTS_AFTER_INPUT), Due::All);
+        overtaken.handle_typed(typed, start + LASTS_AFTER_INPUT);
+        assert!(!overtaken.is_wanted(), "what is over does not begin again");
     }
 
     #[test]
     fn it_begins_when_the_program_has_the_interrupt() {
         let start = Instant::now();
-        let mut overtaken = Overtaken::No;
+        let mut overtaken = Overtaken::no();
         overtaken.handle_applied(8, 0, start);
         assert_eq!(due(&mut overtaken, u64::MAX, start), Due::All);
         overtaken.handle_typed(Typed::Interrupt { input_end: 8 }, start);
@@ -185,17 +245,17 @@ mod tests {
         let start = Instant::now();
         let mut overtaken = interrupted(0, start);
         assert_eq!(due(&mut overtaken, u64::MAX, start + LASTS), Due::All);
-        assert_eq!(overtaken, Overtaken::No);
+        assert!(!overtaken.is_wanted());
 
         overtaken = interrupted(0, start);
-        overtaken.handle_typed(Typed::Other, start);
+        overtaken.handle_typed(Typed::More { input_end: 8 }, start);
         assert_eq!(due(&mut overtaken, u64::MAX, start + LASTS_AFTER_INPUT), Due::All);
         overtaken = interrupted(0, start);
-        overtaken.handle_typed(Typed::Other, start + LASTS);
+        overtaken.handle_typed(Typed::More { input_end: 8 }, start + LASTS);
         assert_eq!(due(&mut overtaken, u64::MAX, start + LASTS), Due::All, "it is never made longer");
 
         overtaken.handle_typed(Typed::Interrupt { input_end: 9 }, start);
-        overtaken.handle_typed(Typed::Other, start);
+        overtaken.handle_typed(Typed::More { input_end: 9 }, start);
         overtaken.handle_applied(10, 0, start);
         assert_eq!(due(&mut overtaken, u64::MAX, start + LASTS_AFTER_INPUT), Due::All, "typed ahead of the prompt");
     }

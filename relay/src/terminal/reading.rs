@@ -34,7 +34,7 @@ pub(super) async fn read(
         match message {
             FromClient::Input { offset, bytes } => {
                 traffic.note_input(bytes.len());
-                typed.send_replace(Typed::of(offset, &bytes));
+                typed.send_if_modified(|typed| typed.handle(offset, &bytes));
                 handle.input(view.writer, offset, bytes).await;
             }
             FromClient::Rendered { offset } => {

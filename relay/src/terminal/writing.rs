@@ -54,6 +54,8 @@ pub(super) struct News {
     pub(super) rendered: watch::Receiver<u64>,
     /// The terminal's size, where others choose it.
     pub(super) size: Option<watch::Receiver<Option<TerminalSize>>>,
+    /// How many watch, for those who are watched.
+    pub(super) observers: Option<watch::Receiver<u32>>,
     /// What it types, where it may.
     pub(super) typing: Option<Typing>,
 }
@@ -61,7 +63,7 @@ pub(super) struct News {
 /// What a viewer types, as far as its output depends on it.
 pub(super) struct Typing {
     pub(super) viewer: ViewerId,
-    /// The latest.
+    /// As far as output is overtaken by it.
     pub(super) typed: watch::Receiver<Typed>,
 }
 
@@ -73,9 +75,9 @@ impl News {
         Some(*typed.borrow_and_update())
     }
 
-    /// Waits for another size; `None` where there will be none. Cancel safe.
-    async fn next_size(size: &mut Option<watch::Receiver<Option<TerminalSize>>>) -> Option<()> {
-        size.as_mut()?.changed().await.ok()
+    /// Waits for another value; `None` where there will be none. Cancel safe.
+    async fn next<T>(values: &mut Option<watch::Receiver<T>>) -> Option<()> {
+        values.as_mut()?.changed().await.ok()
     }
 }
 
@@ -91,7 +93,7 @@ pub(super) async fn write(
         sink,
         sent: start.offset,
         left_out: start.offset,
-        overtaken: Overtaken::No,
+        overtaken: Overtaken::no(),
         written: view.handle.recording.written(),
         status: view.handle.status.clone(),
         life: view.handle.life.clone(),
@@ -157,6 +159,7 @@ impl Writing<'_, '_> {
             return self.finish().await;
         }
         self.tell_life().await?;
+        self.tell_observers().await?;
         loop {
             self.tell_input().await?;
             let again_at = self.send_due().await?;
@@ -165,10 +168,14 @@ impl Writing<'_, '_> {
                 Ok(()) = self.news.rendered.changed() => {}
                 Ok(()) = self.news.input.changed() => {}
                 Some(typed) = News::next_typed(&mut self.news.typing) => {
-                    self.overtaken.handle_typed(typed, Instant::now());
+                    let now = Instant::now();
+                    self.overtaken.handle_typed(typed, now);
+                    // While this was sending, the program may have got it already.
+                    self.overtaken.handle_applied(self.told.applied, self.sent, now);
                 }
                 () = until(again_at) => {}
-                Some(()) = News::next_size(&mut self.news.size) => self.tell_size().await?,
+                Some(()) = News::next(&mut self.news.size) => self.tell_size().await?,
+                Some(()) = News::next(&mut self.news.observers) => self.tell_observers().await?,
                 Ok(()) = self.status.changed() => {
                     if self.tell_status().await? {
                         return self.finish().await;
@@ -186,7 +193,7 @@ impl Writing<'_, '_> {
         let (written, rendered) = (*self.written.borrow_and_update(), *self.news.rendered.borrow_and_update());
         let last = if rendered < self.left_out { LastEnd::OnItsWay } else { LastEnd::Drawn };
         let due = self.overtaken.due(written, last, Instant::now());
-        if matches!(self.overtaken, Overtaken::Yes { .. }) {
+        if self.overtaken.is_on() {
             self.fetch(written).await;
         }
         match due {
@@ -213,7 +220,7 @@ impl Writing<'_, '_> {
                 self.send(Message::Binary(message::left_out(left.end, &left.shown))).await?;
                 (self.sent, self.left_out) = (left.end, left.end);
             }
-            None => self.overtaken = Overtaken::No,
+            None => self.overtaken.stop(),
         }
         Ok(())
     }
@@ -266,6 +273,13 @@ impl Writing<'_, '_> {
         self.text(&ToClient::Size { columns: size.columns(), rows: size.rows() }).await
     }
 
+    async fn tell_observers(&mut self) -> Result<(), Stop> {
+        let Some(count) = self.news.observers.as_mut().map(|observers| *observers.borrow_and_update()) else {
+            return Ok(());
+        };
+        self.text(&ToClient::Observers { count }).await
+    }
+
     async fn tell_life(&mut self) -> Result<(), Stop> {
         let view = *self.life.borrow_and_update();
         self.text(&ToClient::Life(LifeMessage::at(&view, self.view.terminals.clock.now()))).await
@@ -277,7 +291,7 @@ impl Writing<'_, '_> {
             return Ok(SocketClose::Internal);
         };
         let deadline = Instant::now() + LAST_OUTPUT_TIMEOUT;
-        if self.overtaken != Overtaken::No {
+        if self.overtaken.is_wanted() {
             let written = *self.written.borrow_and_update();
             self.leave_out(written).await?;
         }

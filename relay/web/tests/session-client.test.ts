@@ -347,6 +347,13 @@ describe('a session client', () => {
     expect(world.state).toEqual({ kind: 'live', agent: 'answering' });
   });
 
+  it('passes on how many people watch', async () => {
+    const world = await World.live();
+    world.socket.text({ type: 'observers', count: 2 });
+    world.socket.text({ type: 'observers', count: 0 });
+    expect(world.observers).toEqual([2, 0]);
+  });
+
   it('stays with a silent connection when nothing waits, or when the agent is known to be silent', async () => {
     const world = await World.live();
     world.clock.advance(10 * SILENCE_DEADLINE_MS);
@@ -501,6 +508,7 @@ class World {
   readonly urgencies: Urgency[] = [];
   screen: 'drawing' | 'held' = 'drawing';
   readonly lives: object[] = [];
+  readonly observers: number[] = [];
   ticketsAsked = 0;
   #rendered: (() => void)[] = [];
   #writers = 0;
@@ -538,6 +546,7 @@ class World {
       },
       onState: (state) => (this.state = state),
       onLife: (life) => this.lives.push(life),
+      onObservers: (count) => this.observers.push(count),
     });
   }
 

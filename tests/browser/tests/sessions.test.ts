@@ -1,8 +1,10 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../src/eventually';
+import { Look } from '../src/look';
 import { CLUSTER } from '../src/stack';
 import { setUp } from '../src/suite';
+import { TerminalWindow } from '../src/terminal-window';
 
 const suite = setUp();
 
@@ -92,6 +94,49 @@ describe('a session’s page', () => {
     await page.getByRole('heading', { name: 'This session cannot be shown' }).waitFor();
     await page.getByRole('link', { name: 'Back to the sessions' }).click();
     await page.getByRole('heading', { name: 'Sessions', exact: true }).waitFor();
+  });
+});
+
+describe('a session that is watched', () => {
+  it('is shown as it is to somebody with that right, and says so to whoever works in it', async () => {
+    const watcher = 'wim@example.com';
+    await suite.stack.invite(watcher);
+    await suite.stack.call('POST', '/access-rules', {
+      name: 'Members watch',
+      effect: { allow: {} },
+      who: { roles: ['member'] },
+      clusters: { names: ['*'] },
+      namespaces: ['default'],
+      containers: ['*'],
+      actions: ['observe'],
+    });
+    const owner = await suite.person();
+    const terminal = await owner.openTerminal('default', 'bb');
+    await terminal.run('echo before-$((40 + 2))');
+    expect(await owner.page.getByText(/watch(es)?$/).count()).toBe(0);
+
+    const other = await suite.person({ email: watcher });
+    await other.page.goto('/sessions');
+    await row(other.page, sessionOf(owner.page.url()))
+      .getByRole('link', { name: /^Watch .* live$/ })
+      .click();
+    await other.page.getByText(`You are watching ${OWNER}’s session, read-only.`).waitFor();
+    const shown = new TerminalWindow(other);
+    await shown.waitForRow(/^before-42$/);
+    await owner.page.getByRole('status').getByText('1 person watches').waitFor();
+    await new Look(owner, 'sessions').at('watched');
+    await terminal.run('echo live-$((40 + 3))');
+    await shown.waitForRow(/^live-43$/);
+    await new Look(other, 'sessions').at('watching');
+
+    // The keys of whoever watches go nowhere.
+    await other.page.locator('.xterm').click();
+    await other.page.keyboard.type('echo typed\n');
+    expect(await terminal.run('echo after')).toEqual(['after']);
+    expect((await shown.rows()).join('\n')).not.toContain('typed');
+
+    await other.page.goto('about:blank');
+    await owner.page.getByText('1 person watches').waitFor({ state: 'detached' });
   });
 });
 

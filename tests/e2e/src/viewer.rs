@@ -58,6 +58,8 @@ pub struct Seen {
     pub attachments: u32,
     /// What the relay last said of the agent.
     pub agent: Option<String>,
+    /// How many people watch, as the relay last said.
+    pub observers: u64,
     /// What the relay last said of the session's life.
     pub life: Option<Value>,
     /// The end, once there was one.
@@ -418,6 +420,10 @@ impl Client {
             "agent" => {
                 let state = message["state"].as_str().map(str::to_owned);
                 self.seen.send_modify(|seen| seen.agent = state);
+            }
+            "observers" => {
+                let count = message["count"].as_u64().unwrap_or_default();
+                self.seen.send_modify(|seen| seen.observers = count);
             }
             "life" => self.seen.send_modify(|seen| seen.life = Some(message.clone())),
             "ended" => {

@@ -163,9 +163,13 @@ async fn whoever_may_watch_sees_the_screen_then_what_happens_and_is_heard_in_not
     posing.send(attach(&ticket, 7, None)).await?;
     let mut posing = Observer { socket: posing, shown: Vec::new(), end: 0, texts: Vec::new() };
     assert_eq!(posing.closed().await?.0, BAD_TICKET);
+    assert_eq!(viewer.seen().observers, 0);
 
+    // Whoever works there is told, also when they come back.
     let mut observer = Observer::attach(&olga.api, &session).await?;
     observer.until("before-42").await?;
+    viewer.wait("somebody to watch", |seen| seen.observers == 1).await?;
+    ensure!(observer.text("observers").is_none(), "who else watches is not for an observer");
     let size = observer.text("size").context("no size")?;
     assert_eq!((&size["columns"], &size["rows"]), (&json!(80), &json!(24)));
     assert_eq!(viewer.run("echo live-$((40 + 3))").await?, "live-43");
@@ -177,6 +181,7 @@ async fn whoever_may_watch_sees_the_screen_then_what_happens_and_is_heard_in_not
     observer.socket.send(frame(0x01, 0, b"echo typed-$((40 + 4))\r")).await?;
     let (code, reason) = observer.closed().await?;
     ensure!(code == READ_ONLY && reason.contains("watching"), "{code} {reason}");
+    viewer.wait("nobody to watch", |seen| seen.observers == 0).await?;
     let mut observer = Observer::attach(&olga.api, &session).await?;
     observer.until("live-43").await?;
     observer.socket.send(Message::text(json!({"type": "close"}).to_string())).await?;

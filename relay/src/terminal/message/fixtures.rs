@@ -114,6 +114,7 @@ fn said(sample: &Sample) -> Option<ToClient> {
             let cells = |side: &str| u16::try_from(sample.number(side)).expect("a side");
             ToClient::Size { columns: cells("columns"), rows: cells("rows") }
         }
+        "observers" => ToClient::Observers { count: u32::try_from(sample.number("count")).expect("few") },
         "ended" => ToClient::Ended(ended(&message["ending"])?),
         _ => return None,
     })

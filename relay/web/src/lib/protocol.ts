@@ -75,6 +75,7 @@ const life = object({
   idle_closes_in_ms: nullable(count),
 });
 const size = object({ columns: count, rows: count });
+const observers = object({ count });
 const ended = object({
   cause: string,
   message: string,
@@ -99,6 +100,8 @@ export type ServerMessage =
   | { readonly type: 'life'; readonly life: SessionLife }
   /** Which size the terminal has, for those who do not choose it. */
   | ({ readonly type: 'size' } & TerminalSize)
+  /** How many people watch, for those who work in the session. */
+  | ({ readonly type: 'observers' } & Parsed<typeof observers>)
   | { readonly type: 'ended'; readonly ending: SessionEnding }
   | { readonly type: 'output'; readonly offset: number; readonly bytes: Uint8Array }
   /** Input below this offset was handed to the process and may be forgotten. */
@@ -154,6 +157,8 @@ function decodeText(value: unknown, path: string): ServerMessage {
       return { type: 'life', life: life(value, path) };
     case 'size':
       return { type: 'size', ...size(value, path) };
+    case 'observers':
+      return { type: 'observers', ...observers(value, path) };
     case 'ended':
       return { type: 'ended', ending: ended(value, path) };
     default:

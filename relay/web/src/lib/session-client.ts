@@ -104,6 +104,8 @@ export interface SessionClientOptions {
   readonly onState: (state: ClientState) => void;
   /** The relay says how long the session may go on. */
   readonly onLife: (life: SessionLife) => void;
+  /** The relay says how many people watch: only to those who are watched. */
+  readonly onObservers?: (count: number) => void;
   /** The relay says what size the terminal has: only to those who watch. */
   readonly onSize?: (size: TerminalSize) => void;
 }
@@ -311,6 +313,9 @@ export class SessionClient {
         break;
       case 'life':
         this.#options.onLife(message.life);
+        break;
+      case 'observers':
+        this.#options.onObservers?.(message.count);
         break;
       case 'size':
         this.#options.onSize?.(message);

@@ -35,6 +35,8 @@ export class TerminalSession {
   pendingPaste = $state.raw<PendingPaste | null>(null);
   warning = $state<string | null>(null);
   life = $state.raw<HeardLife | null>(null);
+  /** How many people watch. */
+  observers = $state(0);
   readonly #place: TerminalPlace;
   readonly #onShortcut: (shortcut: Shortcut) => void;
   #view: TerminalView | null = null;
@@ -176,6 +178,7 @@ export class TerminalSession {
         this.#show(state);
       },
       onLife: (life) => (this.life = { life, heardAt: Date.now() }),
+      onObservers: (count) => (this.observers = count),
     });
     this.#client = client;
     this.#show(client.state);

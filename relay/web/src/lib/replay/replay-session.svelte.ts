@@ -20,6 +20,11 @@ export type ReplayPageState =
   | { readonly kind: 'refused'; readonly error: ApiError }
   | { readonly kind: 'open'; readonly recording: Recording };
 
+/** A hit of a search, as a place to jump to. */
+export interface HitMark extends Mark {
+  readonly hit: Hit;
+}
+
 export type SearchState =
   | { readonly kind: 'none' }
   | { readonly kind: 'searching' }
@@ -27,7 +32,7 @@ export type SearchState =
   | {
       readonly kind: 'found';
       readonly text: string;
-      readonly hits: readonly (Mark & { readonly hit: Hit })[];
+      readonly hits: readonly HitMark[];
       readonly isTruncated: boolean;
     };
 
@@ -69,7 +74,7 @@ export class ReplaySession {
     return this.page.recording.markers.map(({ at_ms, label }) => ({ atMs: at_ms, label }));
   }
 
-  get hits(): readonly (Mark & { readonly hit: Hit })[] {
+  get hits(): readonly HitMark[] {
     return this.search.kind === 'found' ? this.search.hits : [];
   }
 
