@@ -245,12 +245,28 @@ describe('a session client', () => {
     expect(Buffer.concat(frames.map((frame) => frame.bytes)).equals(paste)).toBe(true);
   });
 
-  it('takes a new name when the relay no longer knows its positions, and sends what was left', async () => {
+  it('goes on under its name with a restarted relay, which has to ask the agent first', async () => {
     const world = await World.live();
     world.client.send(bytes('abcd'));
     world.socket.binary(APPLIED, 2);
     await world.dropAndReturn();
     world.attached({ output: 0, input: 0 });
+    expect(world.socket.frames(INPUT)).toEqual([{ offset: 2, bytes: bytes('cd') }]);
+    // The agent has all of it: nothing is sent a second time under whatever name.
+    world.socket.text({ type: 'resend', input: 4 });
+    expect(world.socket.frames(INPUT)).toHaveLength(1);
+    world.socket.binary(APPLIED, 4);
+    expect(world.client.pendingInputBytes).toBe(0);
+    expect(world.state.kind).toBe('live');
+  });
+
+  it('takes a new name when the agent no longer knows its positions, and sends what was left', async () => {
+    const world = await World.live();
+    world.client.send(bytes('abcd'));
+    world.socket.binary(APPLIED, 2);
+    await world.dropAndReturn();
+    world.attached({ output: 0, input: 0 });
+    world.socket.text({ type: 'resend', input: 0 });
     await world.return();
     expect(world.socket.texts[0]).toMatchObject({ writer: 'writer-2' });
     world.attached({ output: 0, input: 0 });

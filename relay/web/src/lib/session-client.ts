@@ -306,7 +306,9 @@ export class SessionClient {
         else this.#changeWriter();
         break;
       case 'resend':
-        this.#sendFrom(message.input);
+        // The agent has forgotten this writer, or never knew so much of it.
+        if (this.#input.rewind(message.input)) this.#pump();
+        else this.#changeWriter();
         break;
       case 'agent':
         if (this.#phase.kind === 'attached') this.#show({ kind: 'live', agent: message.state });
@@ -340,7 +342,9 @@ export class SessionClient {
     this.#show({ kind: 'live', agent: 'answering' });
     this.#askedWindow = FIRST_WINDOW_BYTES;
     this.#askForWindow();
-    this.#sendFrom(message.input);
+    // A relay that was restarted knows of no input before it has the agent, and asks again when it has.
+    if (this.#input.rewind(Math.max(message.input, this.#input.applied))) this.#pump();
+    else this.#changeWriter();
     this.#acknowledge();
   }
 
@@ -393,11 +397,6 @@ export class SessionClient {
     if (step <= 0 || (reached < this.#received && step < RENDERED_STEP_BYTES)) return;
     this.#acknowledged = reached;
     this.#post(this.#phase.socket, { type: 'rendered', offset: reached });
-  }
-
-  #sendFrom(offset: number): void {
-    if (this.#input.rewind(offset)) this.#pump();
-    else this.#changeWriter();
   }
 
   #pump(): void {
