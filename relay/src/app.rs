@@ -11,6 +11,7 @@ use crate::http::guesses::Guesses;
 use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
 use crate::outbound::Dialler;
+use crate::public::health::Healths;
 use crate::public::keeper::KeeperBell;
 use crate::recording::archive::Archives;
 use crate::replay::Replays;
@@ -43,6 +44,8 @@ pub struct App {
     pub dialler: Dialler,
     /// Has the public clusters looked after.
     pub public_clusters: KeeperBell,
+    /// Which of them answer.
+    pub public_healths: Healths,
     /// The live sessions.
     pub sessions: Sessions,
     /// The stored recordings.

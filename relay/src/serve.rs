@@ -23,6 +23,7 @@ use crate::joining::Joining;
 use crate::lifecycle::{Lifecycle, Signals};
 use crate::outbound::{Dialler, SystemResolver};
 use crate::pki::Ca;
+use crate::public::health::Healths;
 use crate::public::keeper::{Keeper, KeeperBell, KeeperParts};
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, Sealed};
@@ -94,6 +95,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         agents: agents.clone(),
         dialler,
         public_clusters: KeeperBell::default(),
+        public_healths: Healths::default(),
         sessions: sessions.clone(),
         archives,
         replays: Replays::default(),
@@ -190,6 +192,7 @@ async fn keep_public_clusters(app: App) {
         sealing: app.sealing,
         dialler: app.dialler,
         agents: app.agents,
+        healths: app.public_healths,
         clock: app.clock,
         entropy: app.entropy,
     };

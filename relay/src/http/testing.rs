@@ -39,6 +39,7 @@ use crate::entropy::Entropy;
 use crate::joining::Joining;
 use crate::lifecycle::Lifecycle;
 use crate::outbound::{AddressPolicy, Dialler, SystemResolver};
+use crate::public::health::Healths;
 use crate::public::keeper::KeeperBell;
 use crate::recording::archive::Archives;
 use crate::recording::{Recorder, RecorderParts, RecordingsStore, StoreLocation};
@@ -135,6 +136,7 @@ impl TestRelay {
             agents,
             dialler,
             public_clusters: KeeperBell::default(),
+            public_healths: Healths::default(),
             sessions,
             archives,
             replays: Replays::default(),

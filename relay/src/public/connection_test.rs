@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::access::ClusterAccess;
-use super::client;
+use super::{client, sentence};
 use crate::outbound::{DialError, Dialler};
 
 /// How long a TLS handshake may take.
@@ -216,18 +216,6 @@ fn explain_tls(error: &std::io::Error) -> String {
         Some(_) => "TLS with the server failed. Check that the address is the Kubernetes API's.".to_owned(),
         None => "The server broke off the TLS handshake. Check that the address is the Kubernetes API's.".to_owned(),
     }
-}
-
-/// An error as a sentence.
-fn sentence(error: &dyn std::fmt::Display) -> String {
-    let mut text = error.to_string();
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    if !text.ends_with('.') {
-        text.push('.');
-    }
-    text
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::{client, unseal};
+use super::health::{Healths, Watch};
+use super::{client, sentence, unseal};
 use crate::auth::seal::SealingKeys;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -55,6 +56,8 @@ pub struct KeeperParts {
     pub dialler: Dialler,
     /// Where they are entered.
     pub agents: Agents,
+    /// Where it is told which of them answer.
+    pub healths: Healths,
     /// The time.
     pub clock: Clock,
     /// Randomness.
@@ -92,6 +95,7 @@ struct Peer {
     server: DirectServer,
     sessions: Sessions,
     registration: Registration,
+    watch: Watch,
 }
 
 impl std::fmt::Debug for Peer {
@@ -142,6 +146,7 @@ impl Keeper {
                 info!(cluster.id = %id, "ending what runs in a public cluster that was revoked");
                 self.tasks.spawn(end(peer, EndCause::Revoked, RETIRE));
             }
+            self.parts.healths.forget(id);
         }
         for cluster in clusters {
             if self.served.get(&cluster.cluster).is_none_or(|served| served.revision != cluster.revision) {
@@ -161,12 +166,14 @@ impl Keeper {
                 if let Some(peer) = peer {
                     self.tasks.spawn(end(peer, EndCause::Revoked, RETIRE));
                 }
+                self.parts.healths.note_trouble(cluster.cluster, sentence(&reason));
                 self.served.insert(cluster.cluster, Served { revision: cluster.revision, peer: None });
                 return;
             }
         };
         if let Some(Served { revision, peer: Some(peer) }) = self.served.get_mut(&cluster.cluster) {
             peer.server.replace(&server);
+            peer.watch.ask();
             *revision = cluster.revision;
             return;
         }
@@ -207,12 +214,15 @@ impl Keeper {
         };
         let services = Services { sessions: sessions.clone(), inventory };
         let registration = self.parts.agents.serve_here(identity, hello, services, self.tasks.clone());
-        Peer { server, sessions, registration }
+        let (healths, clock) = (self.parts.healths.clone(), self.parts.clock.clone());
+        let watch = Watch::start(cluster.cluster, server.clone(), healths, clock, &self.tasks);
+        Peer { server, sessions, registration, watch }
     }
 }
 
 /// Ends a cluster's sessions, with the credential that it had, and lets go of it.
 async fn end(peer: Peer, cause: EndCause, limit: Duration) {
+    drop(peer.watch);
     peer.sessions.drain();
     peer.sessions.end_all(cause).await;
     if timeout(limit, peer.sessions.idle()).await.is_err() {

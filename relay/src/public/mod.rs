@@ -2,11 +2,12 @@
 //!
 //! What a person gives is read strictly ([`kubeconfig`], [`access`]), sealed before it is stored, and dialled through
 //! [`crate::outbound`]. [`keeper`] serves each cluster with the agent's own code, as an agent in this process; so whatever
-//! works in private clusters works here. What ends with this process are the sessions: their execs are its own.
+//! works in private clusters works here; [`health`] knows which of them answer. What ends with this process are the sessions: their execs are its own.
 
 pub mod access;
 pub mod client;
 pub mod connection_test;
+pub mod health;
 pub mod keeper;
 pub mod kubeconfig;
 
@@ -39,4 +40,16 @@ pub fn unseal(
     let secret = keys.open(&access::sealed_place(organisation, cluster), &stored.credential)?;
     let credential = Credential::from_secret(&secret).ok_or(SealError::Damaged)?;
     Ok(ClusterAccess { server: stored.server, credential })
+}
+
+/// An error as a sentence.
+pub(crate) fn sentence(error: &dyn std::fmt::Display) -> String {
+    let mut text = error.to_string();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    if !text.ends_with('.') {
+        text.push('.');
+    }
+    text
 }

@@ -31,8 +31,17 @@ async fn register(stack: &Stack, name: &str, kubeconfig: &str) -> anyhow::Result
     let made = stack.api.call(Method::POST, "/clusters", Some(body)).await?;
     let id = made["id"].as_str().context("no id")?.to_owned();
     assert!(!made.to_string().contains("token"), "{made}");
-    stack.wait_until_cluster_online(&id).await?;
     Ok(id)
+}
+
+/// Waits until a cluster answers, or does not; returns it.
+async fn found(stack: &Stack, cluster: &str, state: &str) -> anyhow::Result<Value> {
+    let path = format!("/clusters/{cluster}");
+    poll::until(state, SOON, || async {
+        let found = stack.api.call(Method::GET, &path, None).await?;
+        Ok(if found["state"] == state { Ok(found) } else { Err(found) })
+    })
+    .await
 }
 
 async fn open(stack: &Stack, cluster: &str) -> anyhow::Result<Viewer> {
@@ -66,6 +75,9 @@ async fn a_public_cluster_works_as_a_private_one_does() -> anyhow::Result<()> {
     let test = stack.api.call(Method::POST, "/clusters/connection-tests", Some(body)).await?;
     assert_eq!(test["ok"], true, "{test:#}");
     let direct = register(&stack, "direct", &kubeconfig).await?;
+    let shown = found(&stack, &direct, "online").await?;
+    assert!(shown["kubernetes_version"].as_str().is_some_and(|version| version.starts_with('v')), "{shown:#}");
+    assert_eq!(shown["trouble"], Value::Null);
     let path = format!("/clusters/{direct}/connection-tests");
     let again = stack.api.call(Method::POST, &path, None).await?;
     assert_eq!((&again["ok"], &again["permissions"]), (&json!(true), &test["permissions"]));
@@ -105,6 +117,7 @@ async fn a_public_cluster_works_as_a_private_one_does() -> anyhow::Result<()> {
 async fn a_relay_restart_ends_sessions_in_public_clusters_says_so_and_cleans_up() -> anyhow::Result<()> {
     let mut stack = stack().await?;
     let direct = register(&stack, "direct", &kubeconfig(&stack)?).await?;
+    stack.wait_until_cluster_online(&direct).await?;
     let tools = target("default", "tools", "");
     let mut viewer = open(&stack, &direct).await?;
     viewer.run("nohup sleep 7811 >/dev/null 2>&1 & true").await?;
@@ -142,12 +155,17 @@ async fn what_is_wrong_with_a_public_cluster_is_told_and_can_be_mended() -> anyh
     assert!(step(&test, "trusted")["sentence"].as_str().is_some_and(|text| text.contains("CA")), "{test:#}");
 
     let direct = register(&stack, "direct", &wrong_token).await?;
+    let shown = found(&stack, &direct, "offline").await?;
+    let trouble = shown["trouble"].as_str().unwrap_or_default();
+    assert!(trouble.contains("does not accept the credential"), "{shown:#}");
+    assert_eq!(shown["last_seen_at"], Value::Null, "it never answered");
     let refused = stack.api.open(&direct, &target("default", "tools", ""), None).await.expect_err("has no right");
     assert!(problem(&refused).detail.contains("does not accept the credential"), "{refused:#}");
     let path = format!("/clusters/{direct}/access");
     stack.api.call(Method::PUT, &path, Some(json!({ "kubeconfig": good }))).await?;
-    // The keeper takes a moment.
-    let mut viewer = poll::until("it can be opened", SOON, || async { Ok(open(&stack, &direct).await) }).await?;
+    let shown = found(&stack, &direct, "online").await?;
+    assert_eq!(shown["trouble"], Value::Null);
+    let mut viewer = open(&stack, &direct).await?;
     assert_eq!(viewer.run("echo mended").await?, "mended");
 
     // No credential is told again, nor written anywhere in the clear.

@@ -17,7 +17,7 @@ use crate::http::context::CallContext;
 use crate::http::extract::{IdPath, JsonBody};
 use crate::http::problem::{Problem, ProblemDocument, ProblemKind};
 use crate::public::access::{ApiServer, BearerToken, CaBundle, ClientCertificate};
-use crate::public::{ClusterAccess, Credential, kubeconfig, seal};
+use crate::public::{ClusterAccess, Credential, kubeconfig, seal, sentence};
 
 /// How a public cluster is reached: a kubeconfig, or the fields one by one. It is sealed, and never told again.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -43,11 +43,7 @@ pub struct ClusterAccessBody {
 }
 
 fn refused(error: &dyn std::fmt::Display) -> Problem {
-    let mut text = error.to_string();
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    Problem::new(ProblemKind::Unprocessable, format!("{text}."))
+    Problem::new(ProblemKind::Unprocessable, sentence(error))
 }
 
 impl TryFrom<ClusterAccessBody> for ClusterAccess {

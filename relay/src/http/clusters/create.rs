@@ -130,7 +130,7 @@ pub async fn post(
         }
     };
     let overview = ClusterOverview { cluster, last_agent: None };
-    Ok((StatusCode::CREATED, Json(ClusterBody::new(overview, &app.agents))))
+    Ok((StatusCode::CREATED, Json(ClusterBody::new(overview, &app, &context))))
 }
 
 #[cfg(test)]

@@ -37,13 +37,14 @@ pub async fn get(
     if !may_know(&context, &Access::of(&app, &context).await?, &overview.cluster) {
         return Err(Problem::not_found("cluster"));
     }
-    Ok(Json(ClusterBody::new(overview, &app.agents)))
+    Ok(Json(ClusterBody::new(overview, &app, &context)))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use crate::domain::organisation::Role;
     use crate::http::testing::TestRelay;
     use crate::store::AgentSeen;
 
@@ -56,7 +57,7 @@ mod tests {
         let mut expected = json!({
             "id": cluster.id.to_string(), "name": "berlin", "type": "private", "labels": {}, "state": "never_connected",
             "limits": { "session_max_seconds": null, "idle_after_seconds": null, "idle_close_seconds": null },
-            "agent_version": null, "kubernetes_version": null, "last_seen_at": null,
+            "trouble": null, "agent_version": null, "kubernetes_version": null, "last_seen_at": null,
             "created_at": "2023-11-14T22:13:20.000Z",
         });
         assert_eq!(relay.get(&path).cookie(&ada.cookie).send().await.json(), expected);
@@ -70,6 +71,37 @@ mod tests {
         expected["kubernetes_version"] = "v1.33.1".into();
         expected["last_seen_at"] = "2023-11-14T22:13:20.000Z".into();
         assert_eq!(relay.get(&path).cookie(&ada.cookie).send().await.json(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_public_cluster_that_does_not_answer_is_offline_and_those_who_see_to_it_are_told_why() {
+        let relay = TestRelay::new().await;
+        let ada = relay.sign_in("ada@example.org").await;
+        let bob = relay.joins(&ada, "bob@example.org", Role::Member).await;
+        let rule = json!({
+            "name": "Everybody sees all", "effect": {"allow": {}}, "who": {"roles": ["member"]},
+            "clusters": {"names": ["*"]}, "namespaces": ["*"], "containers": ["*"], "actions": ["view"],
+        });
+        assert_eq!(relay.post("/api/v1/access-rules").cookie(&ada.cookie).json(rule).send().await.status, 201);
+        let body = json!({ "type": "public", "name": "berlin", "server": "https://api.example.org", "token": "t" });
+        let made = relay.post("/api/v1/clusters").cookie(&ada.cookie).json(body).send().await.json();
+        let id = made["id"].as_str().expect("an id");
+        let cluster = id.parse().expect("an id");
+        let path = format!("/api/v1/clusters/{id}");
+        let found = async |cookie: &str| {
+            let found = relay.get(&path).cookie(cookie).send().await.json();
+            ["state", "trouble", "kubernetes_version", "last_seen_at"].map(|field| found[field].clone())
+        };
+        let null = json!(null);
+        assert_eq!(found(&ada.cookie).await, [json!("never_connected"), null.clone(), null.clone(), null.clone()]);
+        let (healths, now) = (&relay.app.public_healths, relay.app.clock.now());
+        healths.note_answer(cluster, Some("v1.33.1".into()), now);
+        let (version, seen) = (json!("v1.33.1"), json!("2023-11-14T22:13:20.000Z"));
+        assert_eq!(found(&ada.cookie).await, [json!("online"), null.clone(), version.clone(), seen.clone()]);
+        healths.note_trouble(cluster, "No answer.".into());
+        let offline = |trouble| [json!("offline"), trouble, version.clone(), seen.clone()];
+        assert_eq!(found(&ada.cookie).await, offline(json!("No answer.")));
+        assert_eq!(found(&bob.cookie).await, offline(null));
     }
 
     #[tokio::test]

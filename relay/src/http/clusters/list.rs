@@ -47,8 +47,9 @@ pub async fn get(
     let page = app.store.list_clusters(organisation, query.request(List::Clusters)?).await?;
     let access = Access::of(&app, &context).await?;
     let known = |overview: &ClusterOverview| may_know(&context, &access, &overview.cluster);
+    let shown = |overview| ClusterBody::new(overview, &app, &context);
     Ok(Json(ClusterPage {
-        items: page.items.into_iter().filter(known).map(|overview| ClusterBody::new(overview, &app.agents)).collect(),
+        items: page.items.into_iter().filter(known).map(shown).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
     }))
 }

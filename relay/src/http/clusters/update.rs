@@ -79,7 +79,7 @@ pub async fn patch(
     if let Some(limits) = limits {
         app.store.set_cluster_limits(organisation, cluster.id, &limits, (context.origin(), context.now)).await?;
     }
-    Ok(Json(ClusterBody::new(find(&app, &context, id).await?, &app.agents)))
+    Ok(Json(ClusterBody::new(find(&app, &context, id).await?, &app, &context)))
 }
 
 impl From<LimitSettings> for LimitsBody {

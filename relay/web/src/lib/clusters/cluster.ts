@@ -10,6 +10,7 @@ export const parseCluster = object({
   labels: texts,
   limits: parseLimits,
   state: oneOf('online', 'offline', 'never_connected'),
+  trouble: nullable(string),
   agent_version: nullable(string),
   kubernetes_version: nullable(string),
   last_seen_at: nullable(time),
