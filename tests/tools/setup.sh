@@ -19,6 +19,14 @@ TEST_PACKAGES=(chromium fonts-dejavu-core postgresql strace "${ASKING_PACKAGES[@
 goal=${1:?usage: setup.sh demo | check | test | bench}
 mkdir -p "$root/target"
 log=$root/target/setup.log
+# What is to be undone when this ends, however it ends.
+made_policy=
+building_deny=
+clean_up() {
+    [ -z "$made_policy" ] || rm -f "$made_policy"
+    [ -z "$building_deny" ] || kill "$building_deny" 2>/dev/null || true
+}
+trap clean_up EXIT
 
 require_prerequisites() {
     command -v cargo >/dev/null || fail "Rust is missing: install it from https://rustup.rs and run this again."
@@ -48,8 +56,7 @@ install_packages() {
     # Debian starts a freshly installed server at once; the tests start their own, in a folder of their own.
     local policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
-        # shellcheck disable=SC2064 # the path is meant to be expanded now
-        trap "rm -f '$policy'" EXIT
+        made_policy=$policy
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod +x "$policy"
     fi
@@ -103,17 +110,25 @@ console() {
     }
 }
 
+# Built while packages are fetched, and quickly: it runs for a second.
 cargo_deny() {
-    local version=0.20.2
+    local version=0.20.2 log=$root/target/cargo-deny.log
     [ "$("$root/target/tools/bin/cargo-deny" --version 2>/dev/null || true)" = "cargo-deny $version" ] && return
     heading "cargo-deny $version (once, some minutes)"
-    cargo install --quiet --locked "cargo-deny@$version" --root "$root/target/tools" >"$log" 2>&1 || {
+    cargo install --quiet --locked --debug "cargo-deny@$version" --root "$root/target/tools" >"$log" 2>&1 || {
         tail -n 20 "$log" >&2
         fail "cargo-deny could not be installed; see above."
     }
 }
 
 require_prerequisites
+case $goal in
+    check | test)
+        cargo_deny &
+        building_deny=$!
+        ;;
+    *) ;;
+esac
 case $goal in
     demo | bench) require_packages "${POD_PACKAGES[@]}" ;;
     check) require_packages "${CHECK_PACKAGES[@]}" ;;
@@ -125,7 +140,8 @@ console
 case $goal in
     check | test)
         "$root/tests/tools/fetch-kubectl-helm.sh"
-        cargo_deny
+        wait "$building_deny"
+        building_deny=
         ;;&
     test)
         npm_packages tests/browser
