@@ -7,14 +7,17 @@ use std::time::Duration;
 use podlatch_cluster::DirectServer;
 use podlatch_cluster::probe::{self, ProbeError};
 use podlatch_protocol::id::ClusterId;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use super::access::ClusterAccess;
+use super::connection_test::{self, Tried};
 use super::sentence;
 use crate::clock::{Clock, UnixMillis};
+use crate::outbound::Dialler;
 
 /// Between two questions. A cluster that is gone is noticed within this time and the ten seconds that an answer may take.
 const EVERY: Duration = Duration::from_secs(30);
@@ -72,56 +75,73 @@ impl Healths {
     }
 }
 
-/// Asks a cluster until it is dropped.
+/// A cluster that is asked.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) cluster: ClusterId,
+    pub(super) server: DirectServer,
+    pub(super) dialler: Dialler,
+    pub(super) healths: Healths,
+    pub(super) clock: Clock,
+}
+
+/// Has a cluster asked until it is dropped.
 #[derive(Debug)]
 pub(super) struct Watch {
-    now: Arc<Notify>,
+    access: watch::Sender<ClusterAccess>,
     _stop: DropGuard,
 }
 
 impl Watch {
-    pub(super) fn start(
-        cluster: ClusterId,
-        server: DirectServer,
-        healths: Healths,
-        clock: Clock,
-        tasks: &TaskTracker,
-    ) -> Self {
-        let (now, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-        let asking = ask_again_and_again(cluster, server, healths, clock, Arc::clone(&now));
-        let stopped = stop.clone();
+    pub(super) fn start(asked: Asked, access: ClusterAccess, tasks: &TaskTracker) -> Self {
+        let (access, accesses) = watch::channel(access);
+        let stop = CancellationToken::new();
+        let (asking, stopped) = (asked.again_and_again(accesses), stop.clone());
         tasks.spawn(async move { stopped.run_until_cancelled(asking).await });
-        Self { now, _stop: stop.drop_guard() }
+        Self { access, _stop: stop.drop_guard() }
     }
 
-    /// Has it asked at once: its access was replaced.
-    pub(super) fn ask(&self) {
-        self.now.notify_one();
+    /// Has it asked at once: this is its access now.
+    pub(super) fn replace(&self, access: ClusterAccess) {
+        self.access.send_replace(access);
     }
 }
 
-async fn ask_again_and_again(
-    cluster: ClusterId,
-    server: DirectServer,
-    healths: Healths,
-    clock: Clock,
-    now: Arc<Notify>,
-) {
-    let mut every = interval(EVERY);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            () = now.notified() => {}
+impl Asked {
+    /// Never returns while there is an access. Cancel safe.
+    async fn again_and_again(self, mut accesses: watch::Receiver<ClusterAccess>) {
+        let mut every = interval(EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                changed = accesses.changed() => if changed.is_err() { return },
+            }
+            let access = accesses.borrow_and_update().clone();
+            self.ask(&access).await;
         }
-        match probe::version(&server.client()).await {
-            Ok(version) => healths.note_answer(cluster, Some(version), clock.now()),
+    }
+
+    async fn ask(&self, access: &ClusterAccess) {
+        match probe::version(&self.server.client()).await {
+            Ok(version) => self.healths.note_answer(self.cluster, Some(version), self.clock.now()),
             // Whom it knows and what it tells them are two things.
-            Err(ProbeError::Refused(_)) => healths.note_answer(cluster, None, clock.now()),
-            Err(error @ (ProbeError::Unauthenticated(_) | ProbeError::NoAnswer(_))) => {
-                healths.note_trouble(cluster, sentence(&error));
+            Err(ProbeError::Refused(_)) => self.healths.note_answer(self.cluster, None, self.clock.now()),
+            Err(error @ ProbeError::Unauthenticated(_)) => self.healths.note_trouble(self.cluster, sentence(&error)),
+            Err(error @ ProbeError::NoAnswer(_)) => {
+                let why = self.why_not(access).await;
+                self.healths.note_trouble(self.cluster, why.unwrap_or_else(|| sentence(&error)));
             }
         }
+    }
+
+    /// Finds out, step by step, why it is not reached; `None` where it is by now.
+    async fn why_not(&self, access: &ClusterAccess) -> Option<String> {
+        let findings = connection_test::run(&self.dialler, access).await;
+        findings.steps.into_iter().find_map(|(_, tried)| match tried {
+            Tried::Failed(sentence) => Some(sentence),
+            Tried::Ok(_) | Tried::NotTried => None,
+        })
     }
 }
 

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::health::{Healths, Watch};
+use super::access::ClusterAccess;
+use super::health::{Asked, Healths, Watch};
 use super::{client, sentence, unseal};
 use crate::auth::seal::SealingKeys;
 use crate::clock::Clock;
@@ -157,8 +158,8 @@ impl Keeper {
 
     /// Serves a new cluster, or one whose access was replaced: its sessions go on, on the connections that they have.
     async fn serve(&mut self, cluster: &PublicCluster) {
-        let server = match self.server(cluster).await {
-            Ok(server) => server,
+        let (server, access) = match self.server(cluster).await {
+            Ok(served) => served,
             Err(reason) => {
                 // Not again every second: only when it is replaced.
                 warn!(cluster.id = %cluster.cluster, "a public cluster cannot be served: {reason}");
@@ -173,23 +174,24 @@ impl Keeper {
         };
         if let Some(Served { revision, peer: Some(peer) }) = self.served.get_mut(&cluster.cluster) {
             peer.server.replace(&server);
-            peer.watch.ask();
+            peer.watch.replace(access);
             *revision = cluster.revision;
             return;
         }
-        let peer = self.enter(cluster, server);
+        let peer = self.enter(cluster, server, access);
         self.served.insert(cluster.cluster, Served { revision: cluster.revision, peer: Some(peer) });
     }
 
-    async fn server(&self, cluster: &PublicCluster) -> Result<DirectServer, String> {
+    async fn server(&self, cluster: &PublicCluster) -> Result<(DirectServer, ClusterAccess), String> {
         let place = (cluster.organisation, cluster.cluster);
         let stored = self.parts.store.public_access(place.0, place.1).await.map_err(|error| error.to_string())?;
         let stored = stored.ok_or("its access is gone")?;
         let access = unseal(&self.parts.sealing, place, stored).map_err(|error| error.to_string())?;
-        client::direct(&self.parts.dialler, &access).map_err(|error| error.to_string())
+        let server = client::direct(&self.parts.dialler, &access).map_err(|error| error.to_string())?;
+        Ok((server, access))
     }
 
-    fn enter(&self, cluster: &PublicCluster, server: DirectServer) -> Peer {
+    fn enter(&self, cluster: &PublicCluster, server: DirectServer, access: ClusterAccess) -> Peer {
         // Whom the credential may reach is the cluster's to say; what people may do there, the organisation's.
         let limits = Limits {
             guard: Guard::default(),
@@ -214,8 +216,9 @@ impl Keeper {
         };
         let services = Services { sessions: sessions.clone(), inventory };
         let registration = self.parts.agents.serve_here(identity, hello, services, self.tasks.clone());
-        let (healths, clock) = (self.parts.healths.clone(), self.parts.clock.clone());
-        let watch = Watch::start(cluster.cluster, server.clone(), healths, clock, &self.tasks);
+        let KeeperParts { dialler, healths, clock, .. } = self.parts.clone();
+        let asked = Asked { cluster: cluster.cluster, server: server.clone(), dialler, healths, clock };
+        let watch = Watch::start(asked, access, &self.tasks);
         Peer { server, sessions, registration, watch }
     }
 }

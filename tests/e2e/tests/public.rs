@@ -193,5 +193,9 @@ async fn a_private_address_is_refused_unless_the_operator_allows_it() -> anyhow:
     let test = stack.api.call(Method::POST, "/clusters/connection-tests", Some(body)).await?;
     assert_eq!(step(&test, "allowed")["state"], "failed", "{test:#}");
     assert_eq!(step(&test, "reachable")["state"], "not_tried", "{test:#}");
+
+    let direct = register(&stack, "direct", &kubeconfig(&stack)?).await?;
+    let shown = found(&stack, &direct, "offline").await?;
+    assert_eq!(shown["trouble"], step(&test, "allowed")["sentence"], "{shown:#}");
     Ok(())
 }
