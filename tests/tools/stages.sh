@@ -28,7 +28,7 @@ in_folder() { # folder command...
 rust_tests() {
     # nextest runs the test binaries side by side; it leaves out the examples in the documentation.
     if command -v cargo-nextest >/dev/null; then
-        cargo nextest run --workspace --locked --no-fail-fast 2>&1 | tee "$nextest_log" &&
+        cargo nextest run --workspace --locked --no-fail-fast --test-threads $((2 * $(nproc))) 2>&1 | tee "$nextest_log" &&
             cargo test --workspace --locked --doc --quiet
     else
         cargo test --workspace --locked --no-fail-fast
