@@ -23,12 +23,16 @@ pub(crate) struct InputView {
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
     writers: HashMap<WriterId, Writer>,
+    /// Grows with whatever a writer does.
+    turn: u64,
 }
 
 #[derive(Debug)]
 struct Writer {
     view: watch::Sender<InputView>,
     lost: Lost,
+    /// When it did something last.
+    turn: u64,
 }
 
 /// Whether something of a writer's input was not taken, so that it has to send it again.
@@ -43,7 +47,7 @@ enum Lost {
 
 impl Writer {
     fn new() -> Self {
-        Self { view: watch::Sender::new(InputView::default()), lost: Lost::Nothing }
+        Self { view: watch::Sender::new(InputView::default()), lost: Lost::Nothing, turn: 0 }
     }
 
     fn tell(&mut self) {
@@ -55,17 +59,29 @@ impl Writer {
 impl Inputs {
     /// A viewer writes as `writer`; it follows its input here.
     pub(super) fn join(&mut self, writer: WriterId) -> watch::Receiver<InputView> {
-        if self.writers.len() >= MAX_WRITERS {
-            // Tabs that are gone; the agent still knows how far they came.
-            self.writers.retain(|_, writer| writer.view.receiver_count() > 0);
+        if self.writers.len() >= MAX_WRITERS && !self.writers.contains_key(&writer) {
+            self.forget_one();
         }
-        self.writers.entry(writer).or_insert_with(Writer::new).view.subscribe()
+        self.turn += 1;
+        let joined = self.writers.entry(writer).or_insert_with(Writer::new);
+        joined.turn = self.turn;
+        joined.view.subscribe()
+    }
+
+    /// Forgets the tab that is gone for longest, as the agent does: one that comes back after that has to take a new name.
+    fn forget_one(&mut self) {
+        let gone = self.writers.iter().filter(|(_, writer)| writer.view.receiver_count() == 0);
+        if let Some(id) = gone.min_by_key(|(_, writer)| writer.turn).map(|(id, _)| *id) {
+            self.writers.remove(&id);
+        }
     }
 
     /// What of a viewer's input is new and in order, and so is to be forwarded. Other input is a leftover of a reconnect:
     /// known already, or behind something that was lost and has to be sent again.
     pub(super) fn accept(&mut self, id: WriterId, offset: u64, mut bytes: Bytes) -> Option<Input> {
+        self.turn += 1;
         let writer = self.writers.get_mut(&id)?;
+        writer.turn = self.turn;
         let InputView { applied, expected, .. } = *writer.view.borrow();
         let Some(known) = expected.checked_sub(offset) else {
             if writer.lost == Lost::Nothing {
@@ -176,6 +192,22 @@ mod tests {
         inputs.handle_applied(InputApplied { writer: W, offset: 1 });
         assert_eq!(view.borrow().resend, 1);
         assert!(inputs.accept(W, INPUT_WINDOW_BYTES, Bytes::from_static(b"x")).is_some());
+    }
+
+    #[test]
+    fn of_tabs_that_are_gone_the_latest_are_remembered() {
+        let mut inputs = Inputs::default();
+        let writer = |number: usize| WriterId(number as u64);
+        for number in 0..MAX_WRITERS {
+            drop(inputs.join(writer(number)));
+            inputs.accept(writer(number), 0, Bytes::from_static(b"abc")).expect("new");
+        }
+        let _stays = inputs.join(writer(0));
+        let _new = inputs.join(writer(MAX_WRITERS));
+        assert_eq!(inputs.writers.len(), MAX_WRITERS);
+        assert_eq!(inputs.join(writer(0)).borrow().expected, 3);
+        assert_eq!(inputs.join(writer(2)).borrow().expected, 3, "it came later than the one that had to go");
+        assert_eq!(inputs.join(writer(1)).borrow().expected, 0);
     }
 
     #[test]

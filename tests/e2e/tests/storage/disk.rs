@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use podlatch_e2e::api::problem;
 use podlatch_e2e::cluster::target;
 use podlatch_e2e::replay;
@@ -41,8 +41,8 @@ fn disk(stack: &Stack) -> anyhow::Result<PathBuf> {
 }
 
 /// Leaves no room on it.
-fn fill(stack: &Stack) -> anyhow::Result<PathBuf> {
-    let path = disk(stack)?.join("filler");
+fn fill(stack: &Stack, name: &str) -> anyhow::Result<PathBuf> {
+    let path = disk(stack)?.join(name);
     let mut file = File::create(&path)?;
     loop {
         if let Err(error) = file.write_all(&[0; 4096]) {
@@ -50,6 +50,17 @@ fn fill(stack: &Stack) -> anyhow::Result<PathBuf> {
             return Ok(path);
         }
     }
+}
+
+/// Tries to open a session where there is no room for a recording, until that is so: one that ended may have left some.
+async fn refused_without_room(stack: &Stack, fillers: &mut Vec<PathBuf>) -> anyhow::Result<anyhow::Error> {
+    for attempt in 0..10 {
+        fillers.push(fill(stack, &format!("more-{attempt}"))?);
+        if let Err(refused) = stack.api.open(&stack.cluster_id, &target("default", "bb", ""), None).await {
+            return Ok(refused);
+        }
+    }
+    bail!("sessions begin although there is no room for their recordings")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +73,7 @@ async fn a_full_disk_pauses_output_and_then_ends_the_session_and_nothing_else() 
     // For a while.
     let mut flood = stack.open(&bb).await?;
     flood.run("stty -echo").await?;
-    let filler = fill(&stack)?;
+    let filler = fill(&stack, "filler")?;
     flood.type_text(MUCH).await;
     stack.relay.logged("its output pauses", NOTICED).await?;
     assert!(!flood.seen().text().contains("all-there"), "there was no room for it");
@@ -79,19 +90,22 @@ async fn a_full_disk_pauses_output_and_then_ends_the_session_and_nothing_else() 
     // For good.
     let mut flood = stack.open(&bb).await?;
     flood.run("stty -echo").await?;
-    let filler = fill(&stack)?;
+    let filler = fill(&stack, "filler")?;
     flood.type_text(MUCH).await;
     let ended = flood.ended().await?;
     assert_eq!((&ended["cause"], &ended["cleanup"]), (&json!("recording_failed"), &json!("confirmed")));
     assert!(ended["message"].as_str().is_some_and(|text| text.contains("no session goes on unrecorded")), "{ended}");
     let seen = flood.seen();
     assert!(!seen.text().contains("all-there"), "there was no room for it");
-    let refused = stack.api.open(&stack.cluster_id, &bb, None).await.expect_err("nothing could be recorded");
+    let mut fillers = vec![filler];
+    let refused = refused_without_room(&stack, &mut fillers).await?;
     assert_eq!((problem(&refused).status, problem(&refused).slug.as_str()), (503, "storage_unavailable"), "{refused}");
     assert_eq!(stack.api.session(&idle.session).await?["status"], "active", "who prints nothing needs no room");
 
     // Space returns.
-    std::fs::remove_file(filler)?;
+    for filler in fillers {
+        std::fs::remove_file(filler)?;
+    }
     assert_eq!(idle.run("echo still here").await?, "still here");
     assert_eq!(stack.open(&bb).await?.run("echo new").await?, "new");
     let played = replay::output_of_truncated(&stack, &flood.session).await?;
