@@ -44,7 +44,8 @@ stage "Console: types" in_folder relay/web npm run --silent check
 stage "Console: unit tests" in_folder relay/web npm test --silent
 stage "Clippy, warnings denied" cargo clippy --workspace --all-targets --locked -- -D warnings
 if [ "$goal" = test ]; then
-    stage "Build" cargo build --workspace --locked
+    # All targets: the tests' own dependencies choose features, and without them the relay would be built twice.
+    stage "Build" cargo build --workspace --all-targets --locked
     stage "Rust tests" rust_tests
     stage "Browser end to end" in_folder tests/browser npm test --silent
 fi
