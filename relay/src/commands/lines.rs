@@ -10,7 +10,7 @@ use podlatch_protocol::terminal::TerminalSize;
 use super::keys::{Key, Keys};
 use super::matching::{self, Found};
 use super::prompt::{Editor, Kind, Prompts};
-use super::scan::{Scan, Stop};
+use super::scan::{self, Scan, Stop};
 use super::screen::{Remembered, Screen};
 use super::strokes::Stroke;
 use super::typed::{Line, Submit, Typed};
@@ -121,6 +121,12 @@ impl Lines {
             self.screen.feed(&rest[..length]);
             rest = &rest[length..];
             let Some(stop) = stop else { break };
+            if stop == (Stop::BracketedPaste { on: false }) {
+                // zsh leaves the line where the cursor stood in it, and then goes down to its end.
+                let (down, after) = rest.split_at(scan::cursor_down(rest));
+                self.screen.feed(down);
+                rest = after;
+            }
             if stop == Stop::LineFeed {
                 self.line_feeds = self.line_feeds.saturating_add(1);
                 let accepted = self.plain_lines(0);
@@ -167,7 +173,7 @@ impl Lines {
         let at_editor = self.bracketed || self.opened.is_some();
         let nothing_typed = self.typed.at_line_start();
         if unkeyed && at_editor && quiet_for(SETTLED) {
-            self.typed.forget_unread(at);
+            self.typed.forget_unread(&self.screen.around_cursor().0, at);
         }
         let clean = self.typed.at_line_start() && self.typed.lines.is_empty() && quiet_for(QUIET);
         if self.opened.as_ref().is_some_and(|opened| opened.keyed) {
@@ -231,7 +237,7 @@ impl Lines {
 
     /// A line editor with bracketed paste finished a line: before or behind its line feed.
     fn bracketed_line(&mut self) -> Option<Accepted> {
-        let below = usize::from(self.screen.cursor_at_line_start());
+        let below = usize::from(self.screen.cursor_at_line_start() || self.screen.last_in_row(0).is_none());
         let rows = self.screen.line_rows(below);
         self.screen.forget_row(Remembered::LineBegin);
         let mut place = Place::new(rows, below, Editor::BracketedPaste);

@@ -49,7 +49,8 @@ pub(super) fn typed_line(lines: &VecDeque<Line>, text: &str) -> Option<(usize, S
             joined.push('\n');
         }
     }
-    let nearly_all = |line: &Line| mostly_shown(text, &line.text) || overdrawn(text, &line.text);
+    let nearly_all =
+        |line: &Line| mostly_shown(text, &line.text) || overdrawn(text, &line.text) || overwritten(text, &line.text);
     if let Some(index) = lines.iter().position(|line| line.exact && nearly_all(line)) {
         return Some((index, lines[index].text.clone()));
     }
@@ -138,6 +139,22 @@ fn mostly_shown(shown: &str, typed: &str) -> bool {
     prefix.max(suffix) * 2 > typed.len()
 }
 
+/// Whether a part of a typed line was written over where it wraps: a shell does not know of output without a line feed at its
+/// end, which moved its prompt to the right.
+pub(super) fn overwritten(shown: &str, typed: &str) -> bool {
+    const LOST_AT_MOST: usize = 40;
+    const BEGINS_WITH: usize = 8;
+    let visible = |text: &str| text.chars().filter(|character| !character.is_whitespace()).collect::<Vec<_>>();
+    let (shown, typed) = (visible(shown), visible(typed));
+    let lost = typed.len().saturating_sub(shown.len());
+    if !(1..=LOST_AT_MOST).contains(&lost) || lost * 2 > typed.len() {
+        return false;
+    }
+    let prefix = shown.iter().zip(&typed).take_while(|(one, other)| one == other).count();
+    let suffix = shown.iter().rev().zip(typed.iter().rev()).take_while(|(one, other)| one == other).count();
+    prefix >= BEGINS_WITH && prefix < shown.len() && prefix + suffix >= shown.len()
+}
+
 /// Whether a paste of more lines than the screen has rows was drawn again over itself: readline cannot go up above the
 /// screen. From the last row up each begins with its line.
 fn overdrawn(shown: &str, typed: &str) -> bool {
@@ -184,17 +201,6 @@ pub(super) fn expected(rows: &[Row], shown: &str, typed: &str) -> Option<Found> 
     None
 }
 
-/// The first line without a right prompt.
-pub(super) fn without_right(text: &str, right: &str) -> String {
-    let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
-    match first.strip_suffix(right) {
-        Some(left) if !right.is_empty() && (left.is_empty() || left.ends_with(' ')) => {
-            format!("{}{rest}", left.trim_end())
-        }
-        _ => text.to_owned(),
-    }
-}
-
 /// The text without the blanks by which fish draws further lines below the first.
 pub(super) fn without_indent(text: &str, width: usize) -> String {
     let indented = |line: &str| line.len() - line.trim_start_matches(' ').len() >= width;
@@ -217,6 +223,15 @@ mod tests {
         assert!(displaced("echo onecho one two", "echo one two"));
         assert!(!displaced("echo one two", "echo one two"));
         assert!(!displaced("sudo echo one two", "echo one two"));
+    }
+
+    #[test]
+    fn a_line_that_was_written_over_where_it_wraps_is_the_one_that_was_typed() {
+        assert!(overwritten("echo alpha  gamma delta", "echo alpha beta gamma delta"));
+        assert!(!overwritten("echo alpha beta gamma delta", "echo alpha beta gamma delta"));
+        assert!(!overwritten("echo alpha", "echo alpha beta"), "it is not all there yet");
+        assert!(!overwritten("ls gamma", "ls beta gamma"), "too short to tell");
+        assert!(!overwritten("echo alpha omega", "echo alpha beta gamma"));
     }
 
     #[test]

@@ -135,10 +135,11 @@ impl Prompts {
     pub(super) fn wants_cursor(&self, prompt: &str) -> bool {
         let mut editors =
             self.known.iter().filter(|(known, _)| prompt.ends_with(known.as_str())).map(|(_, of)| *of).peekable();
-        match editors.peek() {
+        let of_this = match editors.peek() {
             Some(_) => editors.all(|editor| editor == Editor::AskCursor),
-            None => self.editor == Some(Editor::AskCursor) && !starts_shell(&self.running),
-        }
+            None => self.editor == Some(Editor::AskCursor),
+        };
+        of_this && !starts_shell(&self.running)
     }
 }
 

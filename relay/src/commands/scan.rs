@@ -76,6 +76,13 @@ impl Scan {
     }
 }
 
+/// How many of the bytes are a sequence at their beginning that only moves the cursor down.
+pub(super) fn cursor_down(bytes: &[u8]) -> usize {
+    let Some(parameters) = bytes.strip_prefix(b"\x1b[") else { return 0 };
+    let digits = parameters.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if parameters.get(digits) == Some(&b'B') { b"\x1b[".len() + digits + 1 } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

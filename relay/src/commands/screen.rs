@@ -9,7 +9,8 @@ use podlatch_protocol::terminal::TerminalSize;
 use model::Model;
 pub(super) use model::Remembered;
 pub(super) use rows::{
-    Row, find_prompt, find_suffix, same_but_blanks, shows, text, without_right_prompt, wrapped_by_busybox,
+    Row, find_prompt, find_suffix, is_right_prompt, same_but_blanks, shows, text, text_without_right,
+    without_right_prompt, wrapped_by_busybox,
 };
 
 /// Rows that one command may span; a longer one loses its beginning.

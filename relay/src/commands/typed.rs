@@ -97,12 +97,19 @@ impl Typed {
         echoes.rev().find_map(|echo| left.strip_suffix(echo)).unwrap_or(left)
     }
 
-    /// Forgets what was typed so long ago that its echo should have come: it went elsewhere than to a prompt.
-    pub(super) fn forget_unread(&mut self, now: UnixMillis) {
+    /// Forgets what was typed so long ago that its echo should have come: it went elsewhere than to a prompt. `left` is what
+    /// stands left of the cursor, where the echo would be.
+    pub(super) fn forget_unread(&mut self, left: &str, now: UnixMillis) {
         self.lines.retain(|line| line.at.plus(LINE_UNREAD) > now);
-        if self.current.at.is_none_or(|at| at.plus(KEYS_UNREAD) <= now) {
+        if self.current.at.is_none_or(|at| at.plus(KEYS_UNREAD) <= now) && !self.is_echoed(left) {
             self.current = Current::default();
         }
+    }
+
+    fn is_echoed(&self, left: &str) -> bool {
+        let last_line = self.current.characters.rsplit(|character| *character == '\n').next().unwrap_or_default();
+        let typed: String = last_line.iter().collect();
+        !typed.trim().is_empty() && left.ends_with(&typed)
     }
 
     /// Forgets the lines that a program read which ended now; what was typed just before may be for the shell.

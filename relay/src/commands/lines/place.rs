@@ -50,12 +50,14 @@ impl Lines {
     }
 
     fn behind_prompt(&self, place: &Place, prompt: &str, first_row: usize) -> Found {
-        let text = screen::text(&place.rows[first_row..]);
         let right = self.opened.as_ref().map_or("", |opened| opened.right.as_str());
+        let rows = &place.rows[first_row..];
+        let text = screen::text_without_right(rows, right);
         let text = text.strip_prefix(prompt).unwrap_or_default();
+        let text = if screen::is_right_prompt(rows, text) { "" } else { text };
         let noise = self.opened.as_ref().map_or("", |opened| opened.noise.as_str());
         let text = text.strip_prefix(noise).unwrap_or(text);
-        let text = matching::without_indent(&matching::without_right(text, right), prompt.chars().count());
+        let text = matching::without_indent(text, prompt.chars().count());
         Found { prompt: prompt.to_owned(), text, first_row }
     }
 

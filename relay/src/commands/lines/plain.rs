@@ -30,10 +30,11 @@ impl Lines {
         let as_before = |index: usize| index > 0 && lines[index - 1].is_like(&lines[index]);
         let of = |index| Some((index, self.plain_line(index, &place, known.as_ref())?));
         let index = (0..lines.len()).filter(|index| !as_before(*index)).find_map(of);
-        let index = index.or_else(|| if at_prompt && below == 0 { self.spread_line() } else { None });
+        let index = index.or_else(|| if at_prompt { self.spread_line(below) } else { None });
         let (index, (found, kind)) = index?;
         let mut line = self.typed.lines.drain(..=index).next_back()?;
-        line.exact &= screen::same_but_blanks(&found.text, &line.text);
+        line.exact &=
+            screen::same_but_blanks(&found.text, &line.text) || matching::overwritten(&found.text, &line.text);
         self.asked = false;
         let accepted = self.accept(&found, kind, &place, &line);
         self.opened = None;
@@ -84,12 +85,12 @@ impl Lines {
 
     /// The line that spreads over rows of which the terminal does not know that they belong together: busybox wraps by
     /// itself, even at a blank, and another program may write into what is typed at its prompt.
-    fn spread_line(&self) -> Option<(usize, (Found, Kind))> {
+    fn spread_line(&self, below: usize) -> Option<(usize, (Found, Kind))> {
         let at_rest = self.opened.as_ref().filter(|opened| opened.clean).map(|opened| opened.prompt.as_str());
         if !self.asked && at_rest.is_none() {
             return None;
         }
-        let place = Place::new(self.screen.rows(0, matching::SPREAD_ROWS), 0, self.plain_editor());
+        let place = Place::new(self.screen.rows(below, matching::SPREAD_ROWS), below, self.plain_editor());
         let mut found = self.at_known_prompt(&place)?;
         let begun = self.asked || (at_rest == Some(&found.prompt) && !self.prompts.wants_cursor(&found.prompt));
         if !begun {
@@ -97,6 +98,7 @@ impl Lines {
         }
         let wrapped = screen::wrapped_by_busybox(&place.rows[found.first_row..]);
         let wrapped = wrapped.as_deref().and_then(|text| text.strip_prefix(found.prompt.as_str()));
+        let goes_on = below > 0 || self.screen.cursor_row_is_full();
         let spread = |line: &Line| match (line.exact, line.submit) {
             (_, Submit::EndOfInput) => false,
             (true, _) if line.text.trim().is_empty() => false,
@@ -105,7 +107,7 @@ impl Lines {
                     || matching::interrupted_before_enter(&found.text, &line.text)
             }
             (true, Submit::Interrupt) => screen::same_but_blanks(&found.text, &format!("{}^C", line.text)),
-            (false, _) => wrapped.is_some_and(|text| screen::find_suffix(text, &line.text).is_some()),
+            (false, _) => !goes_on && wrapped.is_some_and(|text| screen::find_suffix(text, &line.text).is_some()),
         };
         let index = self.typed.lines.iter().position(spread)?;
         let line = &self.typed.lines[index];
@@ -120,5 +122,8 @@ fn exact_line(place: &Place, known: Option<&Found>, typed: &str) -> Option<Found
     let whole = |found: &&Found| !found.text.trim().is_empty() && screen::same_but_blanks(&found.text, typed);
     let end = |found: &&Found| matching::ends_with_command(typed, &found.text);
     let at_known = known.filter(whole).cloned();
-    at_known.or_else(|| place.expected(typed)).or_else(|| known.filter(end).cloned())
+    let overwritten = |found: &&Found| matching::overwritten(&found.text, typed);
+    at_known
+        .or_else(|| place.expected(typed))
+        .or_else(|| known.filter(|found| end(found) || overwritten(found)).cloned())
 }

@@ -152,3 +152,74 @@ fn characters_that_the_shell_cannot_show_are_known_from_the_keys() {
         assert_eq!(texts(&[BASH, &line, &show(shown)]), [format!("echo {typed}")], "{shown}");
     }
 }
+
+#[test]
+fn a_right_prompt_that_ends_at_the_margin_is_no_part_of_a_command_of_several_lines() {
+    let fish = "<\x1b[?2004hpod> \r\x1b[35C12:30\r\x1b[5C";
+    let begun = [fish, ">for i in 1\r", "<for i in 1\r\x1b[35C12:30\r\r\n\x1b[5C"];
+    let steps = [&begun[..], &[">end\r", "<end\r\n\x1b[?2004lout\r\n"]].concat();
+    assert_eq!(texts(&steps), ["for i in 1\nend"]);
+}
+
+#[test]
+fn a_right_prompt_alone_is_no_command() {
+    let zsh = "pod% \x1b[K\x1b[29C12:30\x1b[34D\x1b[?2004h";
+    let late = &format!("<{zsh}\x1b[?2004l\r\r\n{zsh}\x1b[?2004l\r\r\n{zsh}");
+    let ls = ["<pod% \x1b[K\x1b[?2004h", ">ls\r", "<ls\x1b[?2004l\r\r\nout\r\n"];
+    assert_eq!(texts(&[&ls[..], &[">\r\r", late]].concat()), ["ls"]);
+}
+
+#[test]
+fn lines_below_the_cursor_belong_to_a_recalled_command_of_zsh() {
+    let zsh = "<\x1b[?2004hpod% ";
+    let ls = [zsh, ">ls\r", "<ls\x1b[?2004l\r\r\nout\r\n", zsh];
+    let recalled =
+        [">\x1b[A\x1b[A", "<for i in 1; do\r\r\nls\r\r\ndone\x1b[2A", ">\r", "<\x1b[?2004l\x1b[2B\r\r\nout\r\n"];
+    assert_eq!(texts(&[&ls[..], &recalled].concat()), ["ls", "for i in 1; do\nls\ndone"]);
+    // The search's own line stands below the command, and is cleared when the command is entered.
+    let searched = [">\x12l", "<ls\r\r\nbck-i-search: l_\x1b[A\x1b[11D", ">\r", "<ls\x1b[1B\r\x1b[K\x1b[A\x1b[7C"];
+    let below = ["<\x1b[?2004l\x1b[1B\rout\r\n", zsh, ">pwd\r", "<pwd\x1b[?2004l\r\r\n/\r\n"];
+    assert_eq!(texts(&[&ls[..], &searched, &below].concat()), ["ls", "ls", "pwd"]);
+}
+
+#[test]
+fn a_line_that_was_written_over_where_it_wraps_is_the_typed_one() {
+    // The shell does not know that `left` stands before its prompt, so it goes on four columns too late.
+    let typed = ">echo one two three four five six seven\r";
+    for (prompt, over) in [
+        ("<left\x1b[?2004hpod:/# ", "<echo one two three four five six\r seven\r\n\x1b[?2004l\r"),
+        ("<leftpod:/# ", "<echo one two three four five six\r seven\r\n"),
+    ] {
+        let first = prompt.replace("left", "");
+        let steps = [first.as_str(), ">ls\r", "<ls\r\n\x1b[?2004l\r", prompt, typed, over, "<out\r\n"];
+        assert_eq!(texts(&steps), ["ls", "echo one two three four five six seven"], "{prompt:?}");
+    }
+}
+
+#[test]
+fn a_line_of_busybox_that_fills_its_last_row_is_whole() {
+    let typed = ">echo 23456789 123456789 123456789 1 23456789 123456789 123456789 12345678901";
+    let shown = "<echo 23456789 123456789 123456789 1 \r\r\n23456789 123456789 123456789 12345678901\r\r\n";
+    let steps = [ASH, ">ls\r", "<ls\r\n", ASH, typed, shown, ">\r", "<out\r\n"];
+    assert_eq!(texts(&steps), ["ls", &typed[1..]]);
+}
+
+#[test]
+fn a_recalled_line_of_busybox_is_not_taken_where_it_wraps() {
+    let recalled = "<echo 23456789 123456789 123456789 12\r\r\n456";
+    let steps = [ASH, ">ls\r", "<ls\r\n", ASH, ">\x1b[A\x1b[A\x7f\r", recalled, "<\x08\x1b[J", "<\r\nout\r\n"];
+    assert_eq!(texts(&steps), ["ls", "echo 23456789 123456789 123456789 1245"]);
+}
+
+#[test]
+fn a_shell_inside_busybox_may_have_the_same_prompt_and_not_ask_for_the_cursor() {
+    let dash = ["<dash\r\n/ # ", ">pwd\r", "<pwd\r\n/\r\n/ # ", ">ls\r", "<ls\r\nout\r\n/ # "];
+    assert_eq!(texts(&[&[ASH, ">dash\r"][..], &dash].concat()), ["dash", "pwd", "ls"]);
+}
+
+#[test]
+fn a_paste_that_came_before_the_prompt_is_known_when_its_echo_is_seen() {
+    let first = [BASH, ">sleep 1\r", "<sleep 1\r\n\x1b[?2004l\r", ">\x1b[200~echo one\recho two\x1b[201~"];
+    let steps = [BASH, "<echo one\r\necho two", ">\r", "<\r\n\x1b[?2004l\rout\r\n"];
+    assert_eq!(texts(&[&first[..], &steps].concat()), ["sleep 1", "echo one\necho two"]);
+}

@@ -2,6 +2,10 @@
 
 use avt::Line;
 
+/// Blanks that stand before a right prompt at least, and behind it at most.
+const GAP: usize = 3;
+const MARGIN: usize = 2;
+
 /// A row of the screen.
 pub(in crate::commands) struct Row {
     /// All of its characters, blanks at its end included.
@@ -88,16 +92,35 @@ pub(in crate::commands) fn same_but_blanks(text: &str, expected: &str) -> bool {
     }
 }
 
+/// Whether a text, which ends the rows, is a right prompt behind an empty line.
+pub(in crate::commands) fn is_right_prompt(rows: &[Row], text: &str) -> bool {
+    let [row] = rows else { return false };
+    let used = row.characters.iter().rposition(|character| *character != ' ').map_or(0, |last| last + 1);
+    let right = text.trim_start_matches(' ');
+    text.len() - right.len() >= GAP && !right.contains(' ') && used + MARGIN >= row.characters.len()
+}
+
 /// The rows of the last line without what stands at the right margin behind a gap.
 pub(in crate::commands) fn without_right_prompt(rows: &[Row]) -> Option<Vec<Row>> {
-    const GAP: usize = 3;
-    const MARGIN: usize = 2;
     let row = rows.last()?;
     let used = row.characters.iter().rposition(|character| *character != ' ')? + 1;
     let right = row.characters[..used].iter().rposition(|character| *character == ' ')?;
     let left = row.characters[..right].iter().rposition(|character| *character != ' ')? + 1;
     let stands_right = used + MARGIN >= row.characters.len() && right + 1 - left >= GAP;
     stands_right.then(|| vec![Row { characters: row.characters[..left].to_vec(), wrapped: false, joins: false }])
+}
+
+/// As [`text`], without the right prompt that stands in the first row. It may fill that row, which then looks as if it went on
+/// in the next one.
+pub(in crate::commands) fn text_without_right(rows: &[Row], right: &str) -> String {
+    let Some((first, others)) = rows.split_first().filter(|_| !right.is_empty()) else { return text(rows) };
+    let shown: String = first.characters.iter().collect();
+    let left = shown.trim_end().strip_suffix(right).filter(|left| left.is_empty() || left.ends_with(' '));
+    match (left, others) {
+        (None, _) => text(rows),
+        (Some(left), []) => left.trim_end().to_owned(),
+        (Some(left), others) => format!("{}\n{}", left.trim_end(), text(others)),
+    }
 }
 
 /// The text of rows if they are one line that busybox wrapped: also at a blank, and the first row early if it counts the
