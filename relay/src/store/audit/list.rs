@@ -1,7 +1,8 @@
 //! Reading the log: pages for people, runs of events for those who follow it.
 //!
 //! No statement looks at more than a bounded number of events, and none sorts: each goes along one index, in the log's order,
-//! from where the one before ended. Between two of them the connection is free for others.
+//! from where the one before ended. Between two of them the connection is free for others. Only where a filter names a time,
+//! one more reads that time's entries of an index: where it begins or ends in the log.
 
 use podlatch_protocol::id::OrganisationId;
 
@@ -110,7 +111,8 @@ impl Store {
         number("audit_events.position", self.audit_bottom(filter).await?)
     }
 
-    /// The last position at which a filter can find anything. Only where its time ends is it looked for.
+    /// The last position at which a filter can find anything. Only where its time ends is it looked for: along the index of
+    /// times, which the `+ 0` tells PostgreSQL, whose planner would go through the log for one that is near its end.
     async fn audit_top(&self, filter: &AuditFilter) -> Result<i64, StoreError> {
         let Some(to) = filter.to else {
             return self.audit_end(filter).await;
@@ -118,7 +120,7 @@ impl Store {
         let row = fetch_optional!(
             self.reader(),
             (Option<i64>,),
-            "SELECT MAX(position) FROM audit_events WHERE organisation_id = $1 AND at >= $2 AND at < $3",
+            "SELECT MAX(position + 0) FROM audit_events WHERE organisation_id = $1 AND at >= $2 AND at < $3",
             filter.organisation.as_uuid(),
             filter.from.map_or(i64::MIN, UnixMillis::get),
             to.get(),
@@ -132,7 +134,7 @@ impl Store {
         let row = fetch_optional!(
             self.reader(),
             (Option<i64>,),
-            "SELECT MIN(position) FROM audit_events WHERE organisation_id = $1 AND at >= $2 AND at < $3",
+            "SELECT MIN(position + 0) FROM audit_events WHERE organisation_id = $1 AND at >= $2 AND at < $3",
             filter.organisation.as_uuid(),
             from.get(),
             filter.to.map_or(i64::MAX, UnixMillis::get),
