@@ -46,6 +46,7 @@ pub(super) struct Lines {
     prompts: Prompts,
     /// The line editor has bracketed paste switched on.
     bracketed: bool,
+    left: Left,
     /// The cursor was asked for since the last accepted line.
     asked: bool,
     /// What stood left of the cursor when the output first rested after that: the prompt, unless keys were typed ahead.
@@ -56,6 +57,15 @@ pub(super) struct Lines {
     last_output: Option<UnixMillis>,
     /// When the line that was accepted last was submitted.
     accepted_at: Option<UnixMillis>,
+}
+
+/// Where a line editor with bracketed paste leaves the cursor when it finishes a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Behind the line, or at the beginning of the row below it.
+    AtEnd,
+    /// Anywhere in its last row, or in the empty one below it.
+    InLastRow,
 }
 
 /// Where a line begins.
@@ -85,6 +95,7 @@ impl Lines {
             typed: Typed::default(),
             prompts: Prompts::default(),
             bracketed: false,
+            left: Left::AtEnd,
             asked: false,
             drawn: None,
             opened: None,
@@ -125,6 +136,7 @@ impl Lines {
                 // zsh leaves the line where the cursor stood in it, and then goes down to its end.
                 let (down, after) = rest.split_at(scan::cursor_down(rest));
                 self.screen.feed(down);
+                self.left = if down.is_empty() { Left::AtEnd } else { Left::InLastRow };
                 rest = after;
             }
             if stop == Stop::LineFeed {
@@ -237,7 +249,9 @@ impl Lines {
 
     /// A line editor with bracketed paste finished a line: before or behind its line feed.
     fn bracketed_line(&mut self) -> Option<Accepted> {
-        let below = usize::from(self.screen.cursor_at_line_start() || self.screen.last_in_row(0).is_none());
+        let is_below = self.screen.last_in_row(0).is_none();
+        let is_below = is_below || (self.left == Left::AtEnd && self.screen.cursor_at_line_start());
+        let below = usize::from(is_below);
         let rows = self.screen.line_rows(below);
         self.screen.forget_row(Remembered::LineBegin);
         let mut place = Place::new(rows, below, Editor::BracketedPaste);

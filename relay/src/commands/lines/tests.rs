@@ -176,6 +176,9 @@ fn lines_below_the_cursor_belong_to_a_recalled_command_of_zsh() {
     let recalled =
         [">\x1b[A\x1b[A", "<for i in 1; do\r\r\nls\r\r\ndone\x1b[2A", ">\r", "<\x1b[?2004l\x1b[2B\r\r\nout\r\n"];
     assert_eq!(texts(&[&ls[..], &recalled].concat()), ["ls", "for i in 1; do\nls\ndone"]);
+    let at_line_start = recalled[1].replace("\x1b[2A", "\x1b[2A\r");
+    let recalled = [recalled[0], &at_line_start, recalled[2], recalled[3]];
+    assert_eq!(texts(&[&ls[..], &recalled].concat()), ["ls", "for i in 1; do\nls\ndone"]);
     // The search's own line stands below the command, and is cleared when the command is entered.
     let searched = [">\x12l", "<ls\r\r\nbck-i-search: l_\x1b[A\x1b[11D", ">\r", "<ls\x1b[1B\r\x1b[K\x1b[A\x1b[7C"];
     let below = ["<\x1b[?2004l\x1b[1B\rout\r\n", zsh, ">pwd\r", "<pwd\x1b[?2004l\r\r\n/\r\n"];
