@@ -46,7 +46,8 @@ pub(super) struct Lines {
     prompts: Prompts,
     /// The line editor has bracketed paste switched on.
     bracketed: bool,
-    left: Left,
+    /// That line editor finished its line, and then wrote this, of which the rest tells where the line ends.
+    unread: Option<Vec<u8>>,
     /// The cursor was asked for since the last accepted line.
     asked: bool,
     /// What stood left of the cursor when the output first rested after that: the prompt, unless keys were typed ahead.
@@ -95,7 +96,7 @@ impl Lines {
             typed: Typed::default(),
             prompts: Prompts::default(),
             bracketed: false,
-            left: Left::AtEnd,
+            unread: None,
             asked: false,
             drawn: None,
             opened: None,
@@ -115,6 +116,14 @@ impl Lines {
 
     /// Follows output, and calls `on_line` for each line that is accepted in it.
     pub(super) fn output(&mut self, bytes: &[u8], at: UnixMillis, mut on_line: impl FnMut(Accepted)) {
+        let unread = self.unread.take().map(|unread| [&unread, bytes].concat());
+        let mut rest = unread.as_deref().unwrap_or(bytes);
+        if unread.is_some() {
+            self.last_output = Some(at);
+            let Some((after, accepted)) = self.leave_line(rest) else { return };
+            rest = after;
+            accepted.into_iter().for_each(&mut on_line);
+        }
         if self.bracketed && self.drawn.is_none() && self.last_output.is_some_and(|last| at >= last.plus(QUIET)) {
             let left = self.screen.around_cursor().0;
             self.drawn = Some(self.typed.without_echo(&left).to_owned()).filter(|prompt| !prompt.trim().is_empty());
@@ -125,20 +134,12 @@ impl Lines {
         if !self.bracketed && !self.typed.lines.is_empty() && self.screen.cursor_at_line_start() {
             self.plain_lines(1).into_iter().for_each(&mut on_line);
         }
-        let mut rest = bytes;
         while !rest.is_empty() {
             let watch = !self.bracketed && !self.typed.lines.is_empty();
             let (length, stop) = self.scan.next(rest, watch);
             self.screen.feed(&rest[..length]);
             rest = &rest[length..];
             let Some(stop) = stop else { break };
-            if stop == (Stop::BracketedPaste { on: false }) {
-                // zsh leaves the line where the cursor stood in it, and then goes down to its end.
-                let (down, after) = rest.split_at(scan::cursor_down(rest));
-                self.screen.feed(down);
-                self.left = if down.is_empty() { Left::AtEnd } else { Left::InLastRow };
-                rest = after;
-            }
             if stop == Stop::LineFeed {
                 self.line_feeds = self.line_feeds.saturating_add(1);
                 let accepted = self.plain_lines(0);
@@ -146,8 +147,12 @@ impl Lines {
                 self.screen.feed(feed);
                 rest = after;
                 accepted.into_iter().for_each(&mut on_line);
+            } else if stop == (Stop::BracketedPaste { on: false }) && self.bracketed && !self.screen.on_alternate() {
+                let Some((after, accepted)) = self.leave_line(rest) else { break };
+                rest = after;
+                accepted.into_iter().for_each(&mut on_line);
             } else if !self.screen.on_alternate() {
-                self.sequence(stop, at).into_iter().for_each(&mut on_line);
+                self.sequence(stop, at);
             }
         }
         if on_alternate && !self.screen.on_alternate() {
@@ -208,7 +213,7 @@ impl Lines {
         }
     }
 
-    fn sequence(&mut self, stop: Stop, at: UnixMillis) -> Option<Accepted> {
+    fn sequence(&mut self, stop: Stop, at: UnixMillis) {
         match stop {
             Stop::BracketedPaste { on: true } => {
                 // Again without an end before it: fish, when a line was given up.
@@ -218,13 +223,6 @@ impl Lines {
                 self.screen.remember_row(Remembered::LineBegin, 0);
                 self.screen.remember_row(Remembered::AboveLine, 1);
                 self.drawn = None;
-                None
-            }
-            Stop::BracketedPaste { on: false } if self.bracketed => {
-                self.bracketed = false;
-                let accepted = self.bracketed_line();
-                self.opened = None;
-                accepted
             }
             Stop::AskCursor if !self.bracketed => {
                 let (prompt, right) = self.screen.around_cursor();
@@ -241,16 +239,37 @@ impl Lines {
                         noise: String::new(),
                     });
                 }
-                None
             }
-            _ => None,
+            _ => {}
         }
     }
 
-    /// A line editor with bracketed paste finished a line: before or behind its line feed.
-    fn bracketed_line(&mut self) -> Option<Accepted> {
+    /// A line editor with bracketed paste finished its line. zsh leaves it where the cursor stood in it, and then goes down to
+    /// its end: what follows the bytes of that, or `None` where the next ones have to tell.
+    fn leave_line<'a>(&mut self, rest: &'a [u8]) -> Option<(&'a [u8], Option<Accepted>)> {
+        let Some(down) = scan::cursor_down(rest) else {
+            self.unread = Some(rest.to_vec());
+            return None;
+        };
+        let (down, after) = rest.split_at(down);
+        self.screen.feed(down);
+        self.bracketed = false;
+        let accepted = self.bracketed_line(if down.is_empty() { Left::AtEnd } else { Left::InLastRow });
+        self.opened = None;
+        Some((after, accepted))
+    }
+
+    /// Nothing follows.
+    pub(super) fn finish(&mut self) -> Option<Accepted> {
+        let unread = self.unread.take()?;
+        self.screen.feed(&unread);
+        self.bracketed_line(Left::AtEnd)
+    }
+
+    /// Before or behind the line feed of that line.
+    fn bracketed_line(&mut self, left: Left) -> Option<Accepted> {
         let is_below = self.screen.last_in_row(0).is_none();
-        let is_below = is_below || (self.left == Left::AtEnd && self.screen.cursor_at_line_start());
+        let is_below = is_below || (left == Left::AtEnd && self.screen.cursor_at_line_start());
         let below = usize::from(is_below);
         let rows = self.screen.line_rows(below);
         self.screen.forget_row(Remembered::LineBegin);

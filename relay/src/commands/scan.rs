@@ -76,11 +76,18 @@ impl Scan {
     }
 }
 
-/// How many of the bytes are a sequence at their beginning that only moves the cursor down.
-pub(super) fn cursor_down(bytes: &[u8]) -> usize {
-    let Some(parameters) = bytes.strip_prefix(b"\x1b[") else { return 0 };
+/// How many of the bytes are a sequence at their beginning that only moves the cursor down; `None` where the next bytes decide.
+pub(super) fn cursor_down(bytes: &[u8]) -> Option<usize> {
+    const INTRODUCER: &[u8] = b"\x1b[";
+    let Some(parameters) = bytes.strip_prefix(INTRODUCER) else {
+        return if INTRODUCER.starts_with(bytes) { None } else { Some(0) };
+    };
     let digits = parameters.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if parameters.get(digits) == Some(&b'B') { b"\x1b[".len() + digits + 1 } else { 0 }
+    match parameters.get(digits) {
+        Some(b'B') => Some(INTRODUCER.len() + digits + 1),
+        None if digits <= MAX_PARAMETERS => None,
+        _ => Some(0),
+    }
 }
 
 #[cfg(test)]

@@ -90,12 +90,8 @@ impl Tracker {
     pub fn output(&mut self, bytes: &[u8], at: UnixMillis) {
         let mut accepted = Vec::new();
         self.lines.output(bytes, at, |line| accepted.push(line));
-        for line in accepted {
-            if self.marked_shell_reads {
-                self.marked_line = MarkedLine::Shown;
-            } else if !self.marked_line.is(&line.text) {
-                self.submit(&line, Source::Screen);
-            }
+        for line in &accepted {
+            self.shown(line);
         }
     }
 
@@ -144,12 +140,24 @@ impl Tracker {
 
     /// The session ended: a command that still runs finishes without an exit code.
     pub fn finish(&mut self) {
+        if let Some(line) = self.lines.finish() {
+            self.shown(&line);
+        }
         self.finished(None);
     }
 
     /// The next event, oldest first.
     pub fn take(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// The screen showed a line that was accepted.
+    fn shown(&mut self, line: &Accepted) {
+        if self.marked_shell_reads {
+            self.marked_line = MarkedLine::Shown;
+        } else if !self.marked_line.is(&line.text) {
+            self.submit(line, Source::Screen);
+        }
     }
 
     fn finished(&mut self, exit_code: Option<i32>) {

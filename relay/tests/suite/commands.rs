@@ -85,7 +85,7 @@ fn a_relay_that_was_killed_reads_nearly_as_well() {
 
 #[test]
 fn any_split_of_the_bytes_gives_the_same_commands() {
-    for file in casts("terminal-corpus") {
+    for file in [casts("terminal-corpus"), casts("terminal-sessions")].concat() {
         let split = Playing { piece: 1, ..AS_RECORDED };
         assert_eq!(lines_of(&file, split), lines_of(&file, AS_RECORDED), "{}", file.display());
     }
